@@ -1,0 +1,266 @@
+//! The configuration as the engine uses it: every value here is already right.
+//!
+//! Text becomes these types in `parse`, which reports every fault with its line, what is wrong
+//! and what would be right. Names are resolved to indices there, so nothing after it can meet a
+//! dangling reference.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A whole configuration. Indices (`usize`) in routes point into the vectors of this struct.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub engine: EngineConfig,
+    pub control: ControlConfig,
+    pub http: HttpConfig,
+    pub access_log: AccessLog,
+    pub listeners: Vec<ListenerConfig>,
+    /// Sorted as written; the four default tiers when the file names none.
+    pub tiers: Vec<Tier>,
+    pub keys: Vec<ApiKey>,
+    pub jwt: Option<JwtConfig>,
+    pub limits: Vec<LimitConfig>,
+    pub upstreams: Vec<UpstreamConfig>,
+    /// In the order of the file; the router decides precedence.
+    pub routes: Vec<RouteConfig>,
+}
+
+/// What only a restart can change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineConfig {
+    pub shards: Shards,
+    pub runtime: RuntimeChoice,
+    /// The ledger's folder.
+    pub ledger: PathBuf,
+    /// Slots of the limit table: a power of two, 64 bytes each. Default 65,536.
+    pub slots: usize,
+    /// How long SIGTERM waits for requests in flight. Default 30 s.
+    pub drain_timeout: Duration,
+    /// Connections one shard holds at once; one more is answered 503. Default 32,768.
+    pub connections_per_shard: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shards {
+    /// One for each CPU this process may run on.
+    Auto,
+    Count(usize),
+    Cpus(Vec<usize>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuntimeChoice {
+    Auto,
+    Glommio,
+    Epoll,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlConfig {
+    /// Where shards serve the control plane's pages; `None` when the file has no `address`.
+    pub address: Option<SocketAddr>,
+    /// `weirctl`'s socket. Default `/run/weir/weir.sock`.
+    pub socket: PathBuf,
+    /// Whether the sample API (`/data`, `/api/v2/...`) is served; the demo sets it.
+    pub sample_api: bool,
+}
+
+/// Bounds on what a client or a backend may send, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Request line and header fields together, at most 65,536. Default 16 KiB.
+    pub head_bytes_max: usize,
+    /// Default 8 KiB.
+    pub target_bytes_max: usize,
+    /// At most 128. Default 100.
+    pub fields_max: usize,
+    /// Default 1 GiB.
+    pub body_bytes_max: u64,
+    /// From the first byte of a request to the end of its head. Default 10 s.
+    pub head_timeout: Duration,
+    /// Between bytes of a body, either way. Default 30 s.
+    pub body_timeout: Duration,
+    /// Between requests on a connection. Default 75 s.
+    pub idle_timeout: Duration,
+    /// Default 10,000.
+    pub requests_per_connection: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    Off,
+    Stdout,
+    File(PathBuf),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// `address` as text unless the file names it; `control` for the control listener.
+    pub name: String,
+    pub address: SocketAddr,
+}
+
+/// `count` requests in any `window`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    pub count: u32,
+    pub window: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tier {
+    pub name: String,
+    pub rate: Rate,
+}
+
+/// A key from the configuration, kept as its SHA-256 so that the plain text is not in memory.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    pub digest: [u8; 32],
+    /// Names the key in logs, metrics and limits.
+    pub name: String,
+    pub user: String,
+    pub tier: usize,
+}
+
+/// Verification of bearer tokens: HS256 with one secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JwtConfig {
+    /// At least 32 bytes (RFC 7518 section 3.2).
+    pub secret: Vec<u8>,
+    pub issuer: Option<String>,
+    pub audience: Option<String>,
+    /// Default 30 s, at most 5 min.
+    pub leeway: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct LimitConfig {
+    pub name: String,
+    pub key: LimitKey,
+    pub rate: LimitRate,
+    /// Counts and reports, but refuses nobody.
+    pub dry_run: bool,
+    /// What a full slot table means for this limit: refuse (default) or admit.
+    pub on_full: OnFull,
+    /// Whom a limit by address counts. Default `Anonymous`.
+    pub callers: Callers,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitKey {
+    /// IPv4 whole, IPv6 by /64.
+    Address,
+    /// The API key, or a token's subject; the address for callers without either.
+    Key,
+    User,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitRate {
+    Fixed(Rate),
+    /// The rate of the caller's tier.
+    Tier,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFull {
+    Refuse,
+    Admit,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callers {
+    /// Callers without a valid credential.
+    Anonymous,
+    All,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    pub name: String,
+    pub backends: Vec<BackendConfig>,
+    pub health: Option<HealthConfig>,
+    /// Default 2 s.
+    pub connect_timeout: Duration,
+    /// From the request's last byte to the end of the response's head. Default 30 s.
+    pub response_timeout: Duration,
+    /// How long an idle connection to a backend is kept. Default 30 s.
+    pub keepalive_timeout: Duration,
+    /// Idle connections kept for each backend and shard. Default 64.
+    pub keepalive_connections: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendConfig {
+    pub address: SocketAddr,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthConfig {
+    /// Default `/health`.
+    pub path: String,
+    /// Default 10 s.
+    pub interval: Duration,
+    /// Default 3 s; shorter than the interval.
+    pub timeout: Duration,
+    /// Successes in a row that make a backend healthy. Default 2.
+    pub rise: u32,
+    /// Failures in a row that make it unhealthy. Default 3.
+    pub fall: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteConfig {
+    /// Index into `listeners`; `None` is every listener but `control`.
+    pub listener: Option<usize>,
+    /// Lower case, without port; `None` is any host.
+    pub host: Option<String>,
+    pub path: PathPattern,
+    pub target: RouteTarget,
+    pub auth: Auth,
+    /// Indices into `limits`, narrowest last as written.
+    pub limits: Vec<usize>,
+    /// Only callers of these tiers; empty is everyone.
+    pub tiers: Vec<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathPattern {
+    /// `/health`: this path only.
+    Exact(String),
+    /// `/api/*`: kept as `/api/`; matches `/api` and all below it. `/*` is kept as `/`.
+    Prefix(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteTarget {
+    /// Index into `upstreams`.
+    Upstream(usize),
+    /// The control plane of this engine (`upstream = "control"`).
+    Control,
+}
+
+/// Which credentials a route asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// None is asked for; one that is presented and valid still names the caller.
+    None,
+    ApiKey,
+    Jwt,
+    /// Either.
+    Any,
+}
+
+impl std::fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiKey").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for JwtConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JwtConfig").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,5 @@
+//! The Weir engine: shards that accept, decide, balance and forward, and the control plane that
+//! steers them. `docs/architecture.md` draws the way of a request through these modules.
+
+pub mod config;
+pub mod runtime;

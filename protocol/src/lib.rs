@@ -1,0 +1,5 @@
+//! What Weir speaks, as pure code: no I/O, no clock, no unsafe.
+
+#![forbid(unsafe_code)]
+
+pub mod http;
