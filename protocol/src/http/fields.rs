@@ -1,0 +1,171 @@
+//! Header fields and the ones that the gateway knows by name.
+
+use arrayvec::ArrayVec;
+
+/// Most fields that a head can have, whatever the configuration says.
+pub const FIELDS_CAP: usize = 128;
+
+/// Room for the fields of one head; a shard keeps one and lends it to each parse.
+pub type FieldStore<'b> = ArrayVec<Field<'b>, FIELDS_CAP>;
+
+/// One field line: `name` a token as it was sent, `value` without white space around it and
+/// without control bytes but HTAB. Bytes over 0x7f may occur (RFC 9110 section 5.5, obs-text).
+#[derive(Debug, Clone, Copy)]
+pub struct Field<'b> {
+    pub id: FieldId,
+    pub name: &'b str,
+    pub value: &'b [u8],
+}
+
+/// Declares [`FieldId`] and its look-up, names grouped by length so that most are told apart by
+/// that alone.
+macro_rules! field_ids {
+    ($($length:literal: $($id:ident $name:literal),+;)+) => {
+        /// A field name that something in the gateway acts on.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum FieldId {
+            $($(#[doc = concat!("`", $name, "`")] $id,)+)+
+            /// A known name but for `_` in the place of `-`. CGI-like backends read both as one
+            /// (RFC 3875 section 4.1.18), so a client could speak with the gateway's voice.
+            Alias,
+            /// Any other name.
+            Other,
+        }
+
+        impl FieldId {
+            /// What `name` is, in any case of letters.
+            #[must_use]
+            pub fn of(name: &[u8]) -> Self {
+                match name.len() {
+                    $($length => Self::pick(name, &[$(($name, Self::$id)),+]),)+
+                    _ => Self::Other,
+                }
+            }
+
+            /// The name in lower case; `None` for [`Self::Alias`] and [`Self::Other`].
+            #[must_use]
+            pub fn name(self) -> Option<&'static str> {
+                match self {
+                    $($(Self::$id => Some($name),)+)+
+                    Self::Alias | Self::Other => None,
+                }
+            }
+        }
+
+        #[cfg(test)]
+        const KNOWN: &[(usize, &str, FieldId)] =
+            &[$($(($length, $name, FieldId::$id)),+),+];
+    };
+}
+
+field_ids! {
+    2: Te "te";
+    3: Age "age", Via "via";
+    4: Date "date", Etag "etag", Host "host", Vary "vary";
+    5: Range "range";
+    6: Cookie "cookie", Expect "expect", Origin "origin", Pragma "pragma", Server "server";
+    7: Expires "expires", Trailer "trailer", Upgrade "upgrade";
+    8: IfMatch "if-match", IfRange "if-range", Location "location";
+    9: ApiKey "x-api-key", Forwarded "forwarded", XRealIp "x-real-ip";
+    10: Connection "connection", KeepAlive "keep-alive", SetCookie "set-cookie";
+    11: RetryAfter "retry-after", Traceparent "traceparent";
+    12: ContentType "content-type", MaxForwards "max-forwards", XRequestId "x-request-id";
+    13: Authorization "authorization", CacheControl "cache-control", ContentRange "content-range",
+        IfNoneMatch "if-none-match";
+    14: ContentLength "content-length", Http2Settings "http2-settings";
+    15: XForwardedFor "x-forwarded-for";
+    16: ContentEncoding "content-encoding", ProxyConnection "proxy-connection",
+        WwwAuthenticate "www-authenticate", XForwardedHost "x-forwarded-host",
+        XForwardedPort "x-forwarded-port";
+    17: IfModifiedSince "if-modified-since", TransferEncoding "transfer-encoding",
+        XForwardedProto "x-forwarded-proto";
+    18: ProxyAuthenticate "proxy-authenticate";
+    19: IfUnmodifiedSince "if-unmodified-since", ProxyAuthorization "proxy-authorization";
+}
+
+impl FieldId {
+    #[inline]
+    fn pick(name: &[u8], known: &[(&str, Self)]) -> Self {
+        for &(text, id) in known {
+            if name.eq_ignore_ascii_case(text.as_bytes()) {
+                return id;
+            }
+        }
+        let alias = memchr::memchr(b'_', name).is_some()
+            && known.iter().any(|(text, _)| is_alias(name, text.as_bytes()));
+        if alias { Self::Alias } else { Self::Other }
+    }
+}
+
+/// Whether two names of one length are the same to a reader that takes `_` for `-`.
+pub(super) fn is_alias(name: &[u8], known: &[u8]) -> bool {
+    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == known.len() && name.iter().map(plain).eq(known.iter().copied())
+}
+
+/// The first value of `id`.
+pub(super) fn first<'b>(fields: &[Field<'b>], id: FieldId) -> Option<&'b [u8]> {
+    all(fields, id).next()
+}
+
+/// Every value of `id`, in the order sent.
+pub(super) fn all<'b, 's>(
+    fields: &'s [Field<'b>],
+    id: FieldId,
+) -> impl Iterator<Item = &'b [u8]> + use<'b, 's> {
+    fields.iter().filter(move |field| field.id == id).map(|field| field.value)
+}
+
+/// The first value of the field `name`, in any case of letters.
+pub(super) fn named<'b>(fields: &[Field<'b>], name: &str) -> Option<&'b [u8]> {
+    fields.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+}
+
+/// The elements of a comma-separated list without white space around them; empty ones are left
+/// out (RFC 9110 section 5.6.1.2). Not for lists whose elements may hold quoted strings.
+pub(super) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(trim_ows).filter(|element| !element.is_empty())
+}
+
+/// `value` without spaces and tabs at its ends (RFC 9110 section 5.6.3).
+pub(super) fn trim_ows(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// `value` as text when it is a token (RFC 9110 section 5.6.2).
+pub(super) fn token(value: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(value).ok()?;
+    (!value.is_empty() && value.iter().copied().all(is_token_byte)).then_some(text)
+}
+
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// Whether a field value may hold `byte` (RFC 9110 section 5.5).
+pub(super) const fn is_value_byte(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}

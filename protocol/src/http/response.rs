@@ -1,0 +1,161 @@
+//! Response heads: RFC 9112 section 4.
+
+use std::mem::MaybeUninit;
+
+use super::fields::{all, first, named};
+use super::framing::{Framing, FramingFields};
+use super::head::{check_lines, head_error, start_line, version_error};
+use super::{
+    ConnectionOptions, FIELDS_CAP, Field, FieldId, FieldStore, HeadError, HeadLimits, Method,
+    Version,
+};
+
+/// How the body of a response is framed: RFC 9112 section 6.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseBody {
+    /// There is none, whatever the fields say.
+    None,
+    Length(u64),
+    Chunked,
+    /// All that comes until the backend closes.
+    UntilClose,
+}
+
+/// A response head that is well-formed and whose framing is beyond doubt.
+#[derive(Debug, Clone)]
+pub struct ResponseHead<'b, 's> {
+    pub version: Version,
+    /// 100 to 999.
+    pub status: u16,
+    /// Empty when there is none, or one with bytes over 0x7f.
+    pub reason: &'b str,
+    pub fields: &'s [Field<'b>],
+    pub connection: ConnectionOptions<'b>,
+    pub body: ResponseBody,
+    /// Whether the connection can carry another exchange after this body.
+    pub persistent: bool,
+    /// Bytes of the head.
+    pub len: usize,
+}
+
+impl<'b, 's> ResponseHead<'b, 's> {
+    /// The first value of `id`.
+    #[must_use]
+    pub fn get(&self, id: FieldId) -> Option<&'b [u8]> {
+        first(self.fields, id)
+    }
+
+    /// Every value of `id`, in the order sent.
+    pub fn get_all(&self, id: FieldId) -> impl Iterator<Item = &'b [u8]> + use<'b, 's> {
+        all(self.fields, id)
+    }
+
+    /// The first value of the field `name`, in any case of letters.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<&'b [u8]> {
+        named(self.fields, name)
+    }
+}
+
+/// Reads the head of a response to `request_method`: `head` exactly up to the end that
+/// [`super::HeadScanner`] found. `store` is cleared and filled. Interim (1xx) responses are
+/// responses like any other here, without a body.
+///
+/// # Errors
+/// Whatever is malformed, ambiguous or over `limits`. All of it is the backend's fault (502).
+pub fn parse_response<'b, 's>(
+    head: &'b [u8],
+    store: &'s mut FieldStore<'b>,
+    limits: &HeadLimits,
+    request_method: &Method<'_>,
+) -> Result<ResponseHead<'b, 's>, HeadError> {
+    if head.len() > limits.head_bytes {
+        return Err(HeadError::HeadTooLarge);
+    }
+    // Empty lines are skipped before requests only: httparse would do it here too.
+    if !head.starts_with(b"HTTP/") {
+        return Err(HeadError::StatusLine);
+    }
+    let mut headers = [const { MaybeUninit::uninit() }; FIELDS_CAP];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default()
+        .parse_response_with_uninit_headers(&mut response, head, &mut headers)
+        .map_err(|error| response_error(error, head))?;
+    check_lines(head, parsed, response.headers)?;
+
+    let version = Version::of_minor(response.version)?;
+    let status = response.code.filter(|code| *code >= 100).ok_or(HeadError::StatusLine)?;
+    if response.headers.len() > limits.fields {
+        return Err(HeadError::TooManyFields);
+    }
+    let (connection, framing) = gather(response.headers, store)?;
+    let framing = framing.resolve(version)?;
+    let body = body_of(framing, status, request_method);
+    let persistent =
+        connection.persistent(version) && leaves_connection_clean(framing, body, status);
+    Ok(ResponseHead {
+        version,
+        status,
+        reason: response.reason.unwrap_or_default(),
+        fields: store,
+        connection,
+        body,
+        persistent,
+        len: head.len(),
+    })
+}
+
+fn response_error(error: httparse::Error, head: &[u8]) -> HeadError {
+    match head_error(error, HeadError::StatusLine) {
+        HeadError::MalformedVersion => {
+            let version = start_line(head).split(|byte| *byte == b' ').next();
+            version_error(version.unwrap_or_default())
+        }
+        error => error,
+    }
+}
+
+fn gather<'b>(
+    headers: &[httparse::Header<'b>],
+    store: &mut FieldStore<'b>,
+) -> Result<(ConnectionOptions<'b>, FramingFields<'b>), HeadError> {
+    let mut connection = ConnectionOptions::default();
+    let mut framing = FramingFields::default();
+    store.clear();
+    for header in headers {
+        let id = FieldId::of(header.name.as_bytes());
+        let field = Field { id, name: header.name, value: header.value };
+        match id {
+            FieldId::Connection => connection.note(field.value)?,
+            FieldId::ContentLength | FieldId::TransferEncoding => framing.note(&field)?,
+            // A backend's `Content_Length` frames nothing, and it is not forwarded.
+            _ => {}
+        }
+        store.try_push(field).map_err(|_| HeadError::TooManyFields)?;
+    }
+    Ok((connection, framing))
+}
+
+/// RFC 9112 section 6.3, in its order.
+fn body_of(framing: Framing, status: u16, request_method: &Method<'_>) -> ResponseBody {
+    // Rule 1.
+    if *request_method == Method::Head || matches!(status, 100..=199 | 204 | 304) {
+        return ResponseBody::None;
+    }
+    match framing {
+        // Rule 4.
+        Framing::Chunked => ResponseBody::Chunked,
+        // Rule 6.
+        Framing::Length(length) => ResponseBody::Length(length),
+        // Rule 8.
+        Framing::Absent => ResponseBody::UntilClose,
+    }
+}
+
+/// A body that ends with the connection leaves none; nor does a 204 that announces a body
+/// (RFC 9112 section 6.1 and RFC 9110 section 8.6 forbid it), since the bytes that a confused
+/// backend sends next would be taken for the next response.
+fn leaves_connection_clean(framing: Framing, body: ResponseBody, status: u16) -> bool {
+    let promises_bytes = !matches!(framing, Framing::Absent | Framing::Length(0));
+    body != ResponseBody::UntilClose && !(status == 204 && promises_bytes)
+}
