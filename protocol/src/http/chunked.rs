@@ -253,3 +253,6 @@ pub fn chunk_header(size: usize, out: &mut [u8; 18]) -> &[u8] {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

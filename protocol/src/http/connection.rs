@@ -78,3 +78,6 @@ pub fn is_hop_by_hop(field: &Field<'_>, connection: &ConnectionOptions<'_>) -> b
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,3 +169,6 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
 pub(super) const fn is_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
+
+#[cfg(test)]
+mod tests;

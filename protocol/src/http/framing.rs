@@ -105,3 +105,6 @@ fn check_codings(value: &[u8]) -> Result<(), HeadError> {
     // when a coding is not understood.
     Err(if chunked_before { HeadError::UnknownTransferCoding } else { HeadError::TransferEncoding })
 }
+
+#[cfg(test)]
+mod tests;

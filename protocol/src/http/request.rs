@@ -74,7 +74,7 @@ pub fn parse_request<'b, 's>(
     if head.len() > limits.head_bytes {
         return Err(HeadError::HeadTooLarge);
     }
-    let message = skip_empty_lines(head);
+    let message = skip_empty_lines(head)?;
     let mut headers = [const { MaybeUninit::uninit() }; FIELDS_CAP];
     let mut request = httparse::Request::new(&mut []);
     let parsed = request
@@ -115,11 +115,12 @@ pub fn parse_request<'b, 's>(
 }
 
 /// RFC 9112 section 2.2: a server should ignore at least one empty line before the request line.
-fn skip_empty_lines(mut head: &[u8]) -> &[u8] {
+/// httparse would ignore ones without a CR too.
+fn skip_empty_lines(mut head: &[u8]) -> Result<&[u8], HeadError> {
     while let Some(rest) = head.strip_prefix(b"\r\n") {
         head = rest;
     }
-    head
+    if head.starts_with(b"\n") { Err(HeadError::BareLf) } else { Ok(head) }
 }
 
 fn request_error(error: httparse::Error, message: &[u8]) -> HeadError {
@@ -229,3 +230,6 @@ impl<'b> Facts<'b> {
         tunnel && self.connection.upgrade && version == Version::Http11
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,3 +159,6 @@ fn leaves_connection_clean(framing: Framing, body: ResponseBody, status: u16) ->
     let promises_bytes = !matches!(framing, Framing::Absent | Framing::Length(0));
     body != ResponseBody::UntilClose && !(status == 204 && promises_bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,3 +95,6 @@ impl HeadScanner {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,3 +138,6 @@ const fn is_host_byte(byte: u8) -> bool {
         || matches!(byte, b'-' | b'.' | b'_' | b'~')
         || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=')
 }
+
+#[cfg(test)]
+mod tests;

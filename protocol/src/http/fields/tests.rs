@@ -1,0 +1,44 @@
+use super::*;
+
+#[test]
+fn known_names_are_found_in_any_case() {
+    for &(length, name, id) in KNOWN {
+        assert_eq!(name.len(), length, "{name}");
+        assert_eq!(id.name(), Some(name));
+        assert_eq!(FieldId::of(name.as_bytes()), id, "{name}");
+        assert_eq!(FieldId::of(name.to_ascii_uppercase().as_bytes()), id, "{name}");
+    }
+}
+
+#[test]
+fn near_misses_are_other() {
+    for name in ["", "x", "hos", "hosts", "hast", "content-lengt", "content.length", "x-api-kez"] {
+        assert_eq!(FieldId::of(name.as_bytes()), FieldId::Other, "{name}");
+    }
+}
+
+#[test]
+fn underscores_do_not_hide_a_known_name() {
+    for &(_, name, _) in KNOWN.iter().filter(|(_, name, _)| name.contains('-')) {
+        let alias = name.replace('-', "_").to_ascii_uppercase();
+        assert_eq!(FieldId::of(alias.as_bytes()), FieldId::Alias, "{alias}");
+    }
+    assert_eq!(FieldId::of(b"X-Forwarded_For"), FieldId::Alias);
+    assert_eq!(FieldId::of(b"x_forwarded_foo"), FieldId::Other);
+    assert_eq!(FieldId::of(b"_ost"), FieldId::Other);
+}
+
+#[test]
+fn lists_are_split() {
+    let elements: Vec<&[u8]> = list_elements(b" a ,,\tb c\t, ,d").collect();
+    assert_eq!(elements, [b"a".as_slice(), b"b c", b"d"]);
+    assert_eq!(list_elements(b" , ").count(), 0);
+}
+
+#[test]
+fn tokens_are_told_from_the_rest() {
+    assert_eq!(token(b"a1!#$%&'*+-.^_`|~Z"), Some("a1!#$%&'*+-.^_`|~Z"));
+    for text in [b"".as_slice(), b"a b", b"a:b", b"a/b", b"\"a\"", b"a\x00", b"\xff", b"(a)"] {
+        assert_eq!(token(text), None, "{}", text.escape_ascii());
+    }
+}
