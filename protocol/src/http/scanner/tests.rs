@@ -79,6 +79,18 @@ fn limits_hold_at_their_last_byte() {
     assert_eq!(scan("\r\n".repeat(201).as_bytes()), Err(HeadError::HeadTooLarge));
 }
 
+/// A start line may be over two limits; the one that it passed first is named, as it would be had
+/// the bytes come one by one.
+#[test]
+fn the_limit_passed_first_is_named() {
+    let line = [b'x'; 300];
+    let scan = |limits: &HeadLimits| HeadScanner::default().scan(&line, limits);
+    let small_head = HeadLimits { head_bytes: 120, ..LIMITS };
+    assert_eq!(scan(&small_head), Err(HeadError::HeadTooLarge));
+    let small_target = HeadLimits { head_bytes: 200, ..LIMITS };
+    assert_eq!(scan(&small_target), Err(HeadError::TargetTooLong));
+}
+
 #[test]
 fn a_reset_scanner_is_a_new_one() {
     let mut scanner = HeadScanner::default();
