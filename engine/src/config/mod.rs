@@ -8,6 +8,21 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod change;
+mod document;
+mod fault;
+mod names;
+mod parse;
+mod scalar;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+pub use fault::{Fault, Faults, Position};
+
+/// The most limits one route may name, so that admission keeps a request's charges in place.
+pub const LIMITS_PER_ROUTE_MAX: usize = 8;
+
 /// A whole configuration. Indices (`usize`) in routes point into the vectors of this struct.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -16,7 +31,7 @@ pub struct Config {
     pub http: HttpConfig,
     pub access_log: AccessLog,
     pub listeners: Vec<ListenerConfig>,
-    /// Sorted as written; the four default tiers when the file names none.
+    /// The four default tiers, changed where the file names them, then the file's own as written.
     pub tiers: Vec<Tier>,
     pub keys: Vec<ApiKey>,
     pub jwt: Option<JwtConfig>,

@@ -1,0 +1,262 @@
+//! `[engine]`, `[control]`, `[http]`, `[access_log]` and `[[listener]]`.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::document::{Node, Table};
+use super::super::fault::Quoted;
+use super::super::names::Names;
+use super::super::scalar::{self, DURATION_MAX};
+use super::super::suggest::did_you_mean;
+use super::super::{
+    AccessLog, ControlConfig, EngineConfig, HttpConfig, ListenerConfig, RuntimeChoice, Shards,
+};
+use super::CONTROL;
+
+/// Linux counts CPUs in sets of 1,024 (sched_setaffinity(2)).
+const CPUS_MAX: usize = 1024;
+/// Two groups of eight slots, the fewest a key can choose from.
+const SLOTS_MIN: usize = 16;
+/// 16 GiB of table.
+const SLOTS_MAX: usize = 1 << 28;
+const CONNECTIONS_MAX: usize = 1 << 20;
+/// Stands where the file has no valid address; never seen outside, for the file is refused.
+pub(super) const PLACEHOLDER: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+/// The shortest timeout: a timer is accurate to a few milliseconds.
+pub(super) const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=DURATION_MAX;
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            shards: Shards::Auto,
+            runtime: RuntimeChoice::Auto,
+            ledger: PathBuf::from("/var/lib/weir"),
+            slots: 65_536,
+            drain_timeout: Duration::from_secs(30),
+            connections_per_shard: 32_768,
+        }
+    }
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        Self { address: None, socket: PathBuf::from("/run/weir/weir.sock"), sample_api: false }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: 16 << 10,
+            target_bytes_max: 8 << 10,
+            fields_max: 100,
+            body_bytes_max: 1 << 30,
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
+            requests_per_connection: 10_000,
+        }
+    }
+}
+
+pub(super) fn engine(table: Option<Table<'_>>) -> EngineConfig {
+    let default = EngineConfig::default();
+    let Some(mut table) = table else { return default };
+    let engine = EngineConfig {
+        shards: table.take("shards").and_then(|n| shards(&n)).unwrap_or(default.shards),
+        runtime: table.take("runtime").and_then(|n| runtime(&n)).unwrap_or(default.runtime),
+        ledger: path(&mut table, "ledger").unwrap_or(default.ledger),
+        slots: table.take("slots").and_then(|n| slots(&n)).unwrap_or(default.slots),
+        drain_timeout: table
+            .duration("drain_timeout", Duration::ZERO..=DURATION_MAX)
+            .unwrap_or(default.drain_timeout),
+        connections_per_shard: table
+            .integer("connections_per_shard", 1..=CONNECTIONS_MAX)
+            .unwrap_or(default.connections_per_shard),
+    };
+    table.not_yet(&["sync_interval"]);
+    table.finish();
+    engine
+}
+
+fn shards(node: &Node<'_>) -> Option<Shards> {
+    if node.is_integer() {
+        return node.integer(&(1..=CPUS_MAX)).map(Shards::Count);
+    }
+    if node.is_list() {
+        return cpus(&node.list()?, node).map(Shards::Cpus);
+    }
+    if node.is_string() && node.text() == Some("auto") {
+        return Some(Shards::Auto);
+    }
+    node.fault("must be \"auto\", a number of shards, or a list of CPUs such as [0, 2]");
+    None
+}
+
+fn cpus(items: &[Node<'_>], list: &Node<'_>) -> Option<Vec<usize>> {
+    if items.is_empty() {
+        list.fault("an empty list leaves no shard; name at least one CPU, such as [0]");
+        return None;
+    }
+    let mut cpus = Vec::new();
+    for item in items {
+        let cpu = item.integer(&(0..=CPUS_MAX - 1))?;
+        if cpus.contains(&cpu) {
+            item.fault(format_args!("CPU {cpu} is named twice; a CPU runs one shard"));
+        }
+        cpus.push(cpu);
+    }
+    Some(cpus)
+}
+
+fn runtime(node: &Node<'_>) -> Option<RuntimeChoice> {
+    let words = [
+        ("auto", RuntimeChoice::Auto),
+        ("glommio", RuntimeChoice::Glommio),
+        ("epoll", RuntimeChoice::Epoll),
+    ];
+    node.choice(&words, &[])
+}
+
+fn slots(node: &Node<'_>) -> Option<usize> {
+    let slots = node.integer(&(SLOTS_MIN..=SLOTS_MAX))?;
+    if slots.is_power_of_two() {
+        return Some(slots);
+    }
+    let (below, above) = (slots.next_power_of_two() / 2, slots.next_power_of_two());
+    node.fault(format_args!("must be a power of two, such as {below} or {above}, not {slots}"));
+    None
+}
+
+fn path(table: &mut Table<'_>, key: &'static str) -> Option<PathBuf> {
+    let node = table.take(key)?;
+    let text = node.text()?;
+    if text.is_empty() || text.contains('\0') {
+        node.fault("must be a path");
+        return None;
+    }
+    Some(PathBuf::from(text))
+}
+
+pub(super) fn control(table: Option<Table<'_>>) -> ControlConfig {
+    let default = ControlConfig::default();
+    let Some(mut table) = table else { return default };
+    let control = ControlConfig {
+        address: table.take("address").and_then(|node| node.scalar(scalar::address)),
+        socket: path(&mut table, "socket").unwrap_or(default.socket),
+        sample_api: table.boolean("sample_api").unwrap_or(default.sample_api),
+    };
+    table.not_yet(&["tls", "token", "token_env", "token_file"]);
+    table.finish();
+    control
+}
+
+pub(super) fn http(table: Option<Table<'_>>) -> HttpConfig {
+    let default = HttpConfig::default();
+    let Some(mut table) = table else { return default };
+    let head_bytes_max =
+        bytes(&mut table, "head_bytes_max", 256..=65_536).unwrap_or(default.head_bytes_max);
+    let http = HttpConfig {
+        head_bytes_max,
+        // A target lies within its head.
+        target_bytes_max: bytes(&mut table, "target_bytes_max", 16..=head_bytes_max)
+            .unwrap_or(default.target_bytes_max.min(head_bytes_max)),
+        fields_max: table.integer("fields_max", 1..=128).unwrap_or(default.fields_max),
+        body_bytes_max: table
+            .take("body_bytes_max")
+            .and_then(|node| node.size(&(0..=i64::MAX.unsigned_abs())))
+            .unwrap_or(default.body_bytes_max),
+        head_timeout: table.duration("head_timeout", TIMEOUT).unwrap_or(default.head_timeout),
+        body_timeout: table.duration("body_timeout", TIMEOUT).unwrap_or(default.body_timeout),
+        idle_timeout: table.duration("idle_timeout", TIMEOUT).unwrap_or(default.idle_timeout),
+        requests_per_connection: table
+            .integer("requests_per_connection", 1..=u32::MAX)
+            .unwrap_or(default.requests_per_connection),
+    };
+    table.finish();
+    http
+}
+
+fn bytes(table: &mut Table<'_>, key: &'static str, range: RangeInclusive<usize>) -> Option<usize> {
+    let wide = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+    let range = wide(*range.start())..=wide(*range.end());
+    let bytes = table.take(key)?.size(&range)?;
+    usize::try_from(bytes).ok()
+}
+
+pub(super) fn access_log(table: Option<Table<'_>>) -> AccessLog {
+    let Some(mut table) = table else { return AccessLog::Stdout };
+    let output = table.take("output").and_then(|node| output(&node));
+    table.not_yet(&["format", "rotate", "hash_addresses"]);
+    table.finish();
+    output.unwrap_or(AccessLog::Stdout)
+}
+
+fn output(node: &Node<'_>) -> Option<AccessLog> {
+    match node.text()? {
+        "stdout" => Some(AccessLog::Stdout),
+        "off" => Some(AccessLog::Off),
+        // A file must look like one, or a typing error would become a file's name.
+        path if path.contains('/') && !path.contains('\0') => {
+            Some(AccessLog::File(PathBuf::from(path)))
+        }
+        other => {
+            let (quoted, hint) = (Quoted(other), did_you_mean(other, ["stdout", "off"]));
+            node.fault(format_args!(
+                "{quoted} must be \"stdout\", \"off\" or a path with a \"/\"{hint}"
+            ));
+            None
+        }
+    }
+}
+
+/// The listeners of the file, and after them the one that `[control]` asks for.
+pub(super) fn listeners(
+    tables: Vec<Table<'_>>,
+    control: Option<SocketAddr>,
+) -> (Vec<ListenerConfig>, Names) {
+    let mut names = Names::new("listener");
+    let mut listeners: Vec<ListenerConfig> = Vec::new();
+    for table in tables {
+        let listener = listener(table, &listeners, control, &mut names);
+        listeners.push(listener);
+    }
+    if let Some(address) = control {
+        let name = names.add_text(None, CONTROL.to_owned());
+        listeners.push(ListenerConfig { name, address });
+    }
+    (listeners, names)
+}
+
+fn listener(
+    mut table: Table<'_>,
+    earlier: &[ListenerConfig],
+    control: Option<SocketAddr>,
+    names: &mut Names,
+) -> ListenerConfig {
+    let node = table.require("address", "address = \"0.0.0.0:8080\"");
+    let address = node.as_ref().and_then(|node| node.scalar(scalar::address));
+    // Port 0 is another port each time.
+    let fixed = address.filter(|address| address.port() != 0);
+    let taken = fixed.is_some()
+        && (control == fixed || earlier.iter().any(|other| Some(other.address) == fixed));
+    if let (Some(node), true) = (&node, taken) {
+        let other = if control == fixed { "[control]" } else { "another [[listener]]" };
+        node.fault(format_args!("{other} has this address; change one of their ports"));
+    }
+    let name = match table.take("name") {
+        Some(named) => names.add(Some(&named), &[CONTROL]),
+        // A repeated address has its fault already.
+        None if taken => names.add_text(None, String::new()),
+        None => {
+            let text = address.map(|address| address.to_string()).unwrap_or_default();
+            names.add_text(node.as_ref(), text)
+        }
+    };
+    table.not_yet(&["tls", "trusted_proxies", "proxy_protocol"]);
+    table.finish();
+    ListenerConfig { name, address: address.unwrap_or(PLACEHOLDER) }
+}

@@ -1,0 +1,89 @@
+//! `[[route]]`, where the other parts of the file meet.
+
+use super::super::document::{Node, Table};
+use super::super::names::Names;
+use super::super::scalar;
+use super::super::{Auth, LIMITS_PER_ROUTE_MAX, PathPattern, RouteConfig, RouteTarget};
+use super::CONTROL;
+
+const AUTH_WORDS: [(&str, Auth); 4] =
+    [("none", Auth::None), ("api_key", Auth::ApiKey), ("jwt", Auth::Jwt), ("any", Auth::Any)];
+
+/// What routes name.
+pub(super) struct References<'n> {
+    pub(super) listeners: &'n Names,
+    pub(super) upstreams: &'n Names,
+    pub(super) limits: &'n Names,
+    pub(super) tiers: &'n Names,
+    pub(super) has_jwt: bool,
+    pub(super) has_keys: bool,
+}
+
+pub(super) fn routes(tables: Vec<Table<'_>>, references: &References<'_>) -> Vec<RouteConfig> {
+    let mut routes: Vec<RouteConfig> = Vec::new();
+    for table in tables {
+        let (route, path) = route(table, references);
+        let repeats = |r: &RouteConfig| {
+            (r.listener, &r.host, &r.path) == (route.listener, &route.host, &route.path)
+        };
+        if let (Some(path), true) = (path, routes.iter().any(repeats)) {
+            path.fault("an earlier [[route]] has this listener, host and path; remove one");
+        }
+        routes.push(route);
+    }
+    routes
+}
+
+/// A route, and where its path stands when the route can be compared with others.
+fn route<'d>(mut table: Table<'d>, references: &References<'_>) -> (RouteConfig, Option<Node<'d>>) {
+    let listener = table.take("listener").map(|node| references.listeners.find(&node));
+    let host = table.take("host").map(|node| node.scalar(scalar::host));
+    let path = table.require("path", "path = \"/*\"");
+    let pattern = path.as_ref().and_then(|node| node.scalar(scalar::path_pattern));
+    let target = table.require("upstream", "upstream = \"api\"");
+    let comparable = listener != Some(None) && host != Some(None) && pattern.is_some();
+    let route = RouteConfig {
+        listener: listener.flatten(),
+        host: host.flatten(),
+        path: pattern.unwrap_or(PathPattern::Exact(String::new())),
+        target: target.map_or(RouteTarget::Control, |node| route_target(&node, references)),
+        auth: table.take("auth").map_or(Auth::None, |node| route_auth(&node, references)),
+        limits: table.take("limits").map_or(Vec::new(), |node| route_limits(&node, references)),
+        tiers: table.take("tiers").map_or(Vec::new(), |node| references.tiers.find_all(&node)),
+    };
+    let later = ["cache", "methods", "headers", "rewrite", "redirect", "cors", "cost", "mirror"];
+    table.not_yet(&later);
+    table.finish();
+    (route, path.filter(|_| comparable))
+}
+
+fn route_target(node: &Node<'_>, references: &References<'_>) -> RouteTarget {
+    if node.is_string() && node.text() == Some(CONTROL) {
+        return RouteTarget::Control;
+    }
+    references.upstreams.find(node).map_or(RouteTarget::Control, RouteTarget::Upstream)
+}
+
+fn route_auth(node: &Node<'_>, references: &References<'_>) -> Auth {
+    let Some(auth) = node.choice(&AUTH_WORDS, &["certificate", "mtls"]) else { return Auth::None };
+    let (has_jwt, has_keys) = (references.has_jwt, references.has_keys);
+    let missing = match auth {
+        Auth::Jwt if !has_jwt => "\"jwt\" needs a [jwt] table",
+        Auth::ApiKey if !has_keys => "\"api_key\" needs at least one [[key]]",
+        Auth::Any if !has_jwt && !has_keys => "\"any\" needs a [jwt] table or a [[key]]",
+        _ => return auth,
+    };
+    node.fault(format_args!("{missing}; add it or use \"none\""));
+    auth
+}
+
+fn route_limits(node: &Node<'_>, references: &References<'_>) -> Vec<usize> {
+    let limits = references.limits.find_all(node);
+    if limits.len() > LIMITS_PER_ROUTE_MAX {
+        let found = limits.len();
+        node.fault(format_args!(
+            "{found} limits; a request is charged {LIMITS_PER_ROUTE_MAX} at most"
+        ));
+    }
+    limits
+}
