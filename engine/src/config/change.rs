@@ -26,6 +26,8 @@ impl Config {
         );
         changes.compare("address in [control]", &self.control.address, &next.control.address);
         changes.compare("socket in [control]", &self.control.socket, &next.control.socket);
+        let (old, new) = (self.control.sample_api, next.control.sample_api);
+        changes.compare("sample_api in [control]", &old, &new);
         changes.compare("addresses in [[listener]]", &self.addresses(), &next.addresses());
         changes.into_result()
     }

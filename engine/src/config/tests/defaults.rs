@@ -1,0 +1,164 @@
+//! Every default that the types and the sample promise.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::*;
+use super::{SAMPLE, parse, right};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn the_least_file_has_every_default() {
+    let config = right("");
+    assert_eq!(
+        config.engine,
+        EngineConfig {
+            shards: Shards::Auto,
+            runtime: RuntimeChoice::Auto,
+            ledger: PathBuf::from("/var/lib/weir"),
+            slots: 65_536,
+            drain_timeout: seconds(30),
+            connections_per_shard: 32_768,
+        }
+    );
+    assert_eq!(
+        config.control,
+        ControlConfig {
+            address: None,
+            socket: PathBuf::from("/run/weir/weir.sock"),
+            sample_api: false
+        }
+    );
+    assert_eq!(
+        config.http,
+        HttpConfig {
+            head_bytes_max: 16_384,
+            target_bytes_max: 8_192,
+            fields_max: 100,
+            body_bytes_max: 1_073_741_824,
+            head_timeout: seconds(10),
+            body_timeout: seconds(30),
+            idle_timeout: seconds(75),
+            requests_per_connection: 10_000,
+        }
+    );
+    assert_eq!(config.access_log, AccessLog::Stdout);
+    assert_eq!(config.listeners.len(), 1);
+    assert_eq!(config.listeners[0].name, "127.0.0.1:8080");
+    assert_eq!((config.keys.len(), &config.jwt, config.limits.len()), (0, &None, 0));
+}
+
+#[test]
+fn default_tiers() {
+    let tiers: Vec<(String, u32, Duration)> = right("")
+        .tiers
+        .into_iter()
+        .map(|tier| (tier.name, tier.rate.count, tier.rate.window))
+        .collect();
+    let minute = seconds(60);
+    let expected = [("free", 5), ("basic", 20), ("premium", 100), ("enterprise", 1000)];
+    let expected: Vec<_> =
+        expected.iter().map(|(name, count)| ((*name).to_owned(), *count, minute)).collect();
+    assert_eq!(tiers, expected);
+}
+
+#[test]
+fn default_upstream_and_route() {
+    let config = right("");
+    assert_eq!(
+        config.upstreams,
+        [UpstreamConfig {
+            name: "api".to_owned(),
+            backends: vec![BackendConfig { address: "127.0.0.1:5001".parse().unwrap() }],
+            health: Some(HealthConfig {
+                path: "/health".to_owned(),
+                interval: seconds(10),
+                timeout: seconds(3),
+                rise: 2,
+                fall: 3,
+            }),
+            connect_timeout: seconds(2),
+            response_timeout: seconds(30),
+            keepalive_timeout: seconds(30),
+            keepalive_connections: 64,
+        }]
+    );
+    assert_eq!(
+        config.routes,
+        [RouteConfig {
+            listener: None,
+            host: None,
+            path: PathPattern::Prefix("/".to_owned()),
+            target: RouteTarget::Upstream(0),
+            auth: Auth::None,
+            limits: Vec::new(),
+            tiers: Vec::new(),
+        }]
+    );
+}
+
+#[test]
+fn default_limit_key_and_jwt() {
+    let config = right(
+        "[[limit]]\nname = \"a\"\nkey = \"address\"\nrate = \"2/10s\"\n\
+         [[key]]\nname = \"alice\"\nkey_env = \"SECRET\"\n\
+         [jwt]\nsecret_env = \"SECRET\"\n",
+    );
+    assert_eq!(
+        config.limits,
+        [LimitConfig {
+            name: "a".to_owned(),
+            key: LimitKey::Address,
+            rate: LimitRate::Fixed(Rate { count: 2, window: seconds(10) }),
+            dry_run: false,
+            on_full: OnFull::Refuse,
+            callers: Callers::Anonymous,
+        }]
+    );
+    assert_eq!((config.keys[0].user.as_str(), config.keys[0].tier), ("alice", 0));
+    let jwt = config.jwt.unwrap();
+    assert_eq!((jwt.issuer, jwt.audience, jwt.leeway), (None, None, seconds(30)));
+}
+
+#[test]
+fn empty_tables_have_every_default() {
+    assert_eq!(right("[engine]\n[control]\n[http]\n[access_log]\n[tiers]\n"), right(""));
+}
+
+/// Each commented key of the sample is set to its default: switching it on changes nothing.
+#[test]
+fn the_sample_shows_the_defaults() {
+    let sample = parse(SAMPLE).unwrap();
+    let not_defaults = ["host = ", "listener = ", "tiers = [", "name = ", "tier = ", "user = "];
+    let blocks = ["sha256", "algorithms", "secret_env", "issuer", "audience", "leeway"];
+    let mut switched = 0;
+    for line in SAMPLE.lines() {
+        let Some(key) = line.strip_prefix("# ") else { continue };
+        let is_key = key
+            .split_once(" = ")
+            .is_some_and(|(k, _)| k.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
+        if !is_key || not_defaults.iter().chain(&blocks).any(|skip| key.starts_with(skip)) {
+            continue;
+        }
+        let text = SAMPLE.replacen(line, key, 1);
+        let config = parse(&text).unwrap_or_else(|faults| panic!("{key}\n{faults}"));
+        assert_eq!(config, sample, "{key}");
+        switched += 1;
+    }
+    assert_eq!(switched, 25, "keys shown with their defaults");
+}
+
+#[test]
+fn the_sample_is_what_it_says() {
+    let sample = parse(SAMPLE).unwrap();
+    assert_eq!(
+        sample.summary(),
+        "2 listeners, 2 routes, 1 upstream, 3 backends, 2 limits, 4 tiers, 0 keys"
+    );
+    let ports: Vec<u16> = sample.upstreams[0].backends.iter().map(|b| b.address.port()).collect();
+    assert_eq!(ports, [5001, 5002, 5003]);
+    assert_eq!(sample.routes[0].limits, [0, 1]);
+}

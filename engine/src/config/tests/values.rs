@@ -1,0 +1,246 @@
+//! What is written is what the engine gets.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::*;
+use super::{SAMPLE, parse, right};
+
+#[test]
+fn engine_http_and_log() {
+    let config = right(
+        r#"
+[engine]
+shards = [3, 1]
+runtime = "epoll"
+ledger = "l"
+slots = 16
+drain_timeout = "0s"
+connections_per_shard = 7
+[http]
+head_bytes_max = "64KiB"
+target_bytes_max = 100
+fields_max = 128
+body_bytes_max = "2MiB"
+head_timeout = "250ms"
+body_timeout = "5m"
+idle_timeout = "1h"
+requests_per_connection = 1
+[access_log]
+output = "./access.log"
+"#,
+    );
+    assert_eq!(config.engine.shards, Shards::Cpus(vec![3, 1]));
+    assert_eq!(config.engine.runtime, RuntimeChoice::Epoll);
+    assert_eq!(config.engine.ledger, PathBuf::from("l"));
+    assert_eq!((config.engine.slots, config.engine.connections_per_shard), (16, 7));
+    assert_eq!(config.engine.drain_timeout, Duration::ZERO);
+    assert_eq!((config.http.head_bytes_max, config.http.target_bytes_max), (65_536, 100));
+    assert_eq!((config.http.fields_max, config.http.body_bytes_max), (128, 2 << 20));
+    assert_eq!(config.http.head_timeout, Duration::from_millis(250));
+    assert_eq!(config.http.body_timeout, Duration::from_secs(300));
+    assert_eq!(config.http.idle_timeout, Duration::from_secs(3600));
+    assert_eq!(config.http.requests_per_connection, 1);
+    assert_eq!(config.access_log, AccessLog::File(PathBuf::from("./access.log")));
+    assert_eq!(right("[access_log]\noutput = \"off\"").access_log, AccessLog::Off);
+    assert_eq!(right("[engine]\nshards = 4").engine.shards, Shards::Count(4));
+    assert_eq!(right("[engine]\nshards = \"auto\"").engine.shards, Shards::Auto);
+}
+
+#[test]
+fn a_small_head_bounds_the_default_target() {
+    assert_eq!(right("[http]\nhead_bytes_max = \"1KiB\"").http.target_bytes_max, 1024);
+}
+
+#[test]
+fn tiers_override_and_add_in_order() {
+    let config = right("[tiers]\nteam = \"7/30s\"\nbasic = \"21/s\"\nanother = \"1/366d\"");
+    let names: Vec<&str> = config.tiers.iter().map(|tier| tier.name.as_str()).collect();
+    assert_eq!(names, ["free", "basic", "premium", "enterprise", "team", "another"]);
+    assert_eq!(config.tiers[1].rate, Rate { count: 21, window: Duration::from_secs(1) });
+    assert_eq!(config.tiers[4].rate, Rate { count: 7, window: Duration::from_secs(30) });
+    assert_eq!(config.tiers[5].rate.window, Duration::from_secs(366 * 86_400));
+}
+
+#[test]
+fn keys_are_digests() {
+    let config = right(
+        r#"
+[[key]]
+name = "plain"
+key = "0123456789abcdef"
+user = "alice@example.com"
+tier = "premium"
+[[key]]
+name = "digest"
+sha256 = "BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD"
+"#,
+    );
+    // FIPS 180-4's example: the digest of "abc".
+    assert_eq!(config.keys[1].digest[..4], [0xba, 0x78, 0x16, 0xbf]);
+    assert_eq!(config.keys[1].digest[31], 0xad);
+    // printf %s 0123456789abcdef | sha256sum
+    assert_eq!(config.keys[0].digest[..4], [0x9f, 0x9f, 0x51, 0x11]);
+    assert_eq!((config.keys[0].user.as_str(), config.keys[0].tier), ("alice@example.com", 2));
+}
+
+#[test]
+fn jwt_secret_from_a_file_loses_its_line_end() {
+    for end in ["", "\n", "\r\n"] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "0123456789abcdef0123456789abcdef{end}").unwrap();
+        let text = format!(
+            "[jwt]\nalgorithms = [\"HS256\"]\nsecret_file = {:?}\nissuer = \"i\"\naudience = \"a\"\n\
+             leeway = \"5m\"",
+            file.path()
+        );
+        let jwt = right(&text).jwt.unwrap();
+        assert_eq!(jwt.secret, b"0123456789abcdef0123456789abcdef");
+        assert_eq!((jwt.issuer.as_deref(), jwt.audience.as_deref()), (Some("i"), Some("a")));
+        assert_eq!(jwt.leeway, Duration::from_secs(300));
+    }
+}
+
+#[test]
+fn limits_as_written() {
+    let config = right(
+        r#"
+[[limit]]
+name = "a"
+key = "address"
+rate = "1048574/1d"
+algorithm = "sliding_window"
+callers = "all"
+on_full = "admit"
+dry_run = true
+[[limit]]
+name = "u"
+key = "user"
+rate = "tier"
+"#,
+    );
+    let limit = &config.limits[0];
+    let rate = Rate { count: 1_048_574, window: Duration::from_secs(86_400) };
+    assert_eq!(limit.rate, LimitRate::Fixed(rate));
+    assert_eq!((limit.callers, limit.on_full, limit.dry_run), (Callers::All, OnFull::Admit, true));
+    assert_eq!((config.limits[1].key, config.limits[1].rate), (LimitKey::User, LimitRate::Tier));
+}
+
+#[test]
+fn health_can_be_off_default_or_quick() {
+    let upstream = |health: &str| {
+        let text = format!(
+            "[[upstream]]\nname = \"b\"\n{health}\n[[upstream.backend]]\naddress = \"[::1]:1\"\n"
+        );
+        right(&text).upstreams[1].health.clone()
+    };
+    assert_eq!(upstream("health = false"), None);
+    assert_eq!(upstream("health = true"), Some(HealthConfig::default()));
+    let quick = upstream("health = { path = \"/up?full=1\", interval = \"1s\" }").unwrap();
+    assert_eq!((quick.path.as_str(), quick.timeout), ("/up?full=1", Duration::from_millis(500)));
+}
+
+#[test]
+fn routes_resolve_names() {
+    let config = right(
+        r#"
+[control]
+address = "127.0.0.1:5000"
+[[listener]]
+name = "inner"
+address = "[::1]:8081"
+[[limit]]
+name = "k"
+key = "key"
+rate = "tier"
+[[limit]]
+name = "a"
+key = "address"
+rate = "9/s"
+[[key]]
+name = "n"
+key_env = "SECRET"
+[[route]]
+listener = "inner"
+host = "API.Example.com"
+path = "/health"
+upstream = "control"
+auth = "any"
+limits = ["a", "k"]
+tiers = ["enterprise", "free"]
+[[route]]
+listener = "control"
+path = "/data"
+upstream = "api"
+"#,
+    );
+    assert_eq!(
+        config.routes[1],
+        RouteConfig {
+            listener: Some(1),
+            host: Some("api.example.com".to_owned()),
+            path: PathPattern::Exact("/health".to_owned()),
+            target: RouteTarget::Control,
+            auth: Auth::Any,
+            limits: vec![1, 0],
+            tiers: vec![3, 0],
+        }
+    );
+    let control = &config.listeners[2];
+    assert_eq!((control.name.as_str(), control.address.port()), ("control", 5000));
+    assert_eq!(config.routes[2].listener, Some(2));
+    // The preset route: last, charged by every limit by address and no other.
+    assert_eq!(
+        config.routes[3],
+        RouteConfig {
+            listener: Some(2),
+            host: None,
+            path: PathPattern::Prefix("/".to_owned()),
+            target: RouteTarget::Control,
+            auth: Auth::None,
+            limits: vec![1],
+            tiers: Vec::new(),
+        }
+    );
+}
+
+#[test]
+fn a_catch_all_of_the_file_replaces_the_preset_route() {
+    let config = right(
+        "[control]\naddress = \"127.0.0.1:0\"\n\
+         [[route]]\nlistener = \"control\"\npath = \"/*\"\nupstream = \"api\"\n",
+    );
+    assert_eq!(config.routes.len(), 2);
+    assert_eq!(config.routes[1].target, RouteTarget::Upstream(0));
+}
+
+#[test]
+fn the_control_listener_alone_is_enough() {
+    let config = parse(
+        "[control]\naddress = \"127.0.0.1:5000\"\n\
+         [[route]]\nlistener = \"control\"\npath = \"/stats\"\nupstream = \"control\"\n",
+    )
+    .unwrap();
+    assert_eq!((config.listeners.len(), config.routes.len()), (1, 2));
+}
+
+#[test]
+fn load_reads_the_file() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(SAMPLE.as_bytes()).unwrap();
+    assert_eq!(Config::load(file.path()).unwrap(), parse(SAMPLE).unwrap());
+}
+
+#[test]
+fn load_says_why_it_cannot() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("absent.toml");
+    let faults = Config::load(&path).unwrap_err().to_string();
+    assert!(faults.starts_with(&format!("{}: cannot be read: ", path.display())), "{faults}");
+
+    let path = folder.path().join("latin1.toml");
+    std::fs::write(&path, b"# ok\n# caf\xe9\n").unwrap();
+    let faults = Config::load(&path).unwrap_err().to_string();
+    assert_eq!(faults, format!("{}:2:6: not UTF-8; save the file as UTF-8", path.display()));
+}
