@@ -1,10 +1,10 @@
 //! What a configuration is in one line, and what of it a reload cannot change.
 
-use std::fmt::Debug;
 use std::net::SocketAddr;
 
-use super::Config;
 use super::fault::{Fault, Faults};
+use super::scalar::Span;
+use super::{Config, ControlConfig, EngineConfig, RuntimeChoice, Shards};
 
 impl Config {
     /// Whether `next` can replace this configuration in a running engine.
@@ -12,24 +12,44 @@ impl Config {
     /// # Errors
     /// One line for each key that changed and needs a restart.
     pub fn reloadable(&self, next: &Self) -> Result<(), Faults> {
-        let mut changes = Changes::default();
-        let (old, new) = (&self.engine, &next.engine);
-        changes.compare("shards in [engine]", &old.shards, &new.shards);
-        changes.compare("runtime in [engine]", &old.runtime, &new.runtime);
-        changes.compare("ledger in [engine]", &old.ledger, &new.ledger);
-        changes.compare("slots in [engine]", &old.slots, &new.slots);
-        changes.compare("drain_timeout in [engine]", &old.drain_timeout, &new.drain_timeout);
-        changes.compare(
-            "connections_per_shard in [engine]",
-            &old.connections_per_shard,
-            &new.connections_per_shard,
-        );
-        changes.compare("address in [control]", &self.control.address, &next.control.address);
-        changes.compare("socket in [control]", &self.control.socket, &next.control.socket);
-        let (old, new) = (self.control.sample_api, next.control.sample_api);
-        changes.compare("sample_api in [control]", &old, &new);
-        changes.compare("addresses in [[listener]]", &self.addresses(), &next.addresses());
-        changes.into_result()
+        let mut changes = Vec::new();
+        for ((key, old), (_, new)) in self.fixed().into_iter().zip(next.fixed()) {
+            if old != new {
+                let message = format!("{key} needs a restart to change from {old} to {new}");
+                changes.push(Fault { position: None, message });
+            }
+        }
+        if changes.is_empty() { Ok(()) } else { Err(Faults::new("", changes)) }
+    }
+
+    /// Each key that only a restart changes, with its value as a reader would write it.
+    fn fixed(&self) -> [(&'static str, String); 10] {
+        let EngineConfig { shards, runtime, ledger, slots, drain_timeout, connections_per_shard } =
+            &self.engine;
+        let ControlConfig { address, socket, sample_api } = &self.control;
+        let runtime = match runtime {
+            RuntimeChoice::Auto => "\"auto\"",
+            RuntimeChoice::Glommio => "\"glommio\"",
+            RuntimeChoice::Epoll => "\"epoll\"",
+        };
+        let shards = match shards {
+            Shards::Auto => "\"auto\"".to_owned(),
+            Shards::Count(count) => count.to_string(),
+            Shards::Cpus(cpus) => format!("{cpus:?}"),
+        };
+        let address = address.map_or("none".to_owned(), |address| format!("\"{address}\""));
+        [
+            ("\"shards\" in [engine]", shards),
+            ("\"runtime\" in [engine]", runtime.to_owned()),
+            ("\"ledger\" in [engine]", format!("{ledger:?}")),
+            ("\"slots\" in [engine]", slots.to_string()),
+            ("\"drain_timeout\" in [engine]", format!("\"{}\"", Span(drain_timeout))),
+            ("\"connections_per_shard\" in [engine]", connections_per_shard.to_string()),
+            ("\"address\" in [control]", address),
+            ("\"socket\" in [control]", format!("{socket:?}")),
+            ("\"sample_api\" in [control]", sample_api.to_string()),
+            ("the addresses of [[listener]]", self.addresses()),
+        ]
     }
 
     /// What `weir check` says of a file without a fault:
@@ -51,33 +71,17 @@ impl Config {
         parts.join(", ")
     }
 
-    /// The addresses of the file's own listeners; their order does not matter.
-    fn addresses(&self) -> Vec<SocketAddr> {
+    /// Those of the file's own listeners, sorted: their order does not matter.
+    fn addresses(&self) -> String {
         let own = self.listeners.len() - usize::from(self.control.address.is_some());
         let mut addresses: Vec<SocketAddr> =
             self.listeners[..own].iter().map(|listener| listener.address).collect();
         addresses.sort_unstable();
-        addresses
+        format!("{addresses:?}")
     }
 }
 
 fn counted(count: usize, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{plural}")
-}
-
-#[derive(Default)]
-struct Changes(Vec<Fault>);
-
-impl Changes {
-    fn compare<T: PartialEq + Debug>(&mut self, key: &str, old: &T, new: &T) {
-        if old != new {
-            let message = format!("{key} needs a restart to change from {old:?} to {new:?}");
-            self.0.push(Fault { position: None, message });
-        }
-    }
-
-    fn into_result(self) -> Result<(), Faults> {
-        if self.0.is_empty() { Ok(()) } else { Err(Faults::new("", self.0)) }
-    }
 }

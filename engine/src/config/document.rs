@@ -17,6 +17,8 @@ use super::fault::{Fault, Faults, Position, Quoted};
 use super::scalar::{self, ScalarError};
 use super::suggest::did_you_mean;
 
+pub(super) const A_DURATION: &str = "a duration such as \"10s\"";
+
 /// Collects the faults of one text.
 pub(super) struct Report<'d> {
     source: &'d str,
@@ -165,7 +167,7 @@ impl<'d> Table<'d> {
         key: &'static str,
         range: RangeInclusive<Duration>,
     ) -> Option<Duration> {
-        self.take(key)?.scalar(|text| scalar::duration_within(text, &range))
+        self.take(key)?.scalar(A_DURATION, |text| scalar::duration_within(text, &range))
     }
 
     fn node(&self, entry: &Entry<'d>) -> Node<'d> {
@@ -243,12 +245,17 @@ impl<'d> Node<'d> {
         value
     }
 
-    /// A string that `parse` turns into something better.
+    /// A string that `parse` turns into something better; `right` says what it is.
     pub(super) fn scalar<T>(
         &self,
+        right: &str,
         parse: impl FnOnce(&'d str) -> Result<T, ScalarError>,
     ) -> Option<T> {
-        match parse(self.text()?) {
+        let Some(text) = self.value.as_str() else {
+            self.wrong_type(right);
+            return None;
+        };
+        match parse(text) {
             Ok(value) => Some(value),
             Err(error) => {
                 self.fault(error);
@@ -262,21 +269,21 @@ impl<'d> Node<'d> {
         if self.value.is_integer() {
             return self.integer(range);
         }
-        if !self.value.is_str() {
-            self.wrong_type("a size such as \"16KiB\" or a number of bytes");
-            return None;
-        }
-        self.scalar(|text| scalar::size_within(text, range))
+        let right = "a size such as \"16KiB\" or a number of bytes";
+        self.scalar(right, |text| scalar::size_within(text, range))
     }
 
     /// One of a few words. `later` are words of the design that this version lacks.
     pub(super) fn choice<T: Copy>(&self, words: &[(&str, T)], later: &[&str]) -> Option<T> {
-        let text = self.text()?;
+        let right: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+        let right = right.join(" or ");
+        let Some(text) = self.value.as_str() else {
+            self.wrong_type(&right);
+            return None;
+        };
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
             return Some(*value);
         }
-        let right: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
-        let right = right.join(" or ");
         let quoted = Quoted(text);
         if later.contains(&text) {
             self.fault(format_args!("{quoted} is not available yet in this version; use {right}"));

@@ -27,7 +27,7 @@ impl Names {
     /// Takes the name in `node` for the next index; reports a repeated, invalid or reserved one.
     pub(super) fn add(&mut self, node: Option<&Node<'_>>, reserved: &[&str]) -> String {
         let name = node.and_then(|node| {
-            let name = node.scalar(scalar::name)?;
+            let name = node.scalar("a name", scalar::name)?;
             if reserved.contains(&name.as_str()) {
                 let name = Quoted(&name);
                 node.fault(format_args!("{name} is the engine's own; choose another name"));

@@ -83,7 +83,7 @@ pub(super) enum ScalarError {
 }
 
 /// Shows a duration as the file would write it.
-struct Span<'a>(&'a Duration);
+pub(super) struct Span<'a>(pub(super) &'a Duration);
 
 impl std::fmt::Display for Span<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

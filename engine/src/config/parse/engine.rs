@@ -21,6 +21,8 @@ const CPUS_MAX: usize = 1024;
 const SLOTS_MIN: usize = 16;
 /// 16 GiB of table.
 const SLOTS_MAX: usize = 1 << 28;
+/// What fits `sun_path` with its final zero (unix(7)).
+const SOCKET_BYTES_MAX: usize = 107;
 const CONNECTIONS_MAX: usize = 1 << 20;
 /// Stands where the file has no valid address; never seen outside, for the file is refused.
 pub(super) const PLACEHOLDER: SocketAddr =
@@ -68,7 +70,7 @@ pub(super) fn engine(table: Option<Table<'_>>) -> EngineConfig {
     let engine = EngineConfig {
         shards: table.take("shards").and_then(|n| shards(&n)).unwrap_or(default.shards),
         runtime: table.take("runtime").and_then(|n| runtime(&n)).unwrap_or(default.runtime),
-        ledger: path(&mut table, "ledger").unwrap_or(default.ledger),
+        ledger: table.take("ledger").and_then(|n| path(&n)).unwrap_or(default.ledger),
         slots: table.take("slots").and_then(|n| slots(&n)).unwrap_or(default.slots),
         drain_timeout: table
             .duration("drain_timeout", Duration::ZERO..=DURATION_MAX)
@@ -131,8 +133,7 @@ fn slots(node: &Node<'_>) -> Option<usize> {
     None
 }
 
-fn path(table: &mut Table<'_>, key: &'static str) -> Option<PathBuf> {
-    let node = table.take(key)?;
+fn path(node: &Node<'_>) -> Option<PathBuf> {
     let text = node.text()?;
     if text.is_empty() || text.contains('\0') {
         node.fault("must be a path");
@@ -145,13 +146,27 @@ pub(super) fn control(table: Option<Table<'_>>) -> ControlConfig {
     let default = ControlConfig::default();
     let Some(mut table) = table else { return default };
     let control = ControlConfig {
-        address: table.take("address").and_then(|node| node.scalar(scalar::address)),
-        socket: path(&mut table, "socket").unwrap_or(default.socket),
+        address: table
+            .take("address")
+            .and_then(|node| node.scalar("an address such as \"127.0.0.1:8080\"", scalar::address)),
+        socket: socket(&mut table).unwrap_or(default.socket),
         sample_api: table.boolean("sample_api").unwrap_or(default.sample_api),
     };
     table.not_yet(&["tls", "token", "token_env", "token_file"]);
     table.finish();
     control
+}
+
+fn socket(table: &mut Table<'_>) -> Option<PathBuf> {
+    let node = table.take("socket")?;
+    let path = path(&node)?;
+    let found = path.as_os_str().len();
+    if found > SOCKET_BYTES_MAX {
+        node.fault(format_args!(
+            "the path has {found} bytes; a Unix socket's has {SOCKET_BYTES_MAX} at most"
+        ));
+    }
+    Some(path)
 }
 
 pub(super) fn http(table: Option<Table<'_>>) -> HttpConfig {
@@ -238,7 +253,9 @@ fn listener(
     names: &mut Names,
 ) -> ListenerConfig {
     let node = table.require("address", "address = \"0.0.0.0:8080\"");
-    let address = node.as_ref().and_then(|node| node.scalar(scalar::address));
+    let address = node
+        .as_ref()
+        .and_then(|node| node.scalar("an address such as \"127.0.0.1:8080\"", scalar::address));
     // Port 0 is another port each time.
     let fixed = address.filter(|address| address.port() != 0);
     let taken = fixed.is_some()

@@ -35,7 +35,7 @@ pub(super) fn tiers(table: Option<Table<'_>>) -> (Vec<Tier>, Names) {
         .collect();
     for (key, node) in table.map(|mut table| table.take_all()).unwrap_or_default() {
         let name = scalar::name(key).inspect_err(|error| node.fault(error));
-        let rate = node.scalar(scalar::rate).unwrap_or(per_minute(1));
+        let rate = node.scalar("a rate such as \"5/1m\"", scalar::rate).unwrap_or(per_minute(1));
         let Ok(name) = name else { continue };
         if let Some(tier) = tiers.iter_mut().find(|tier| tier.name == name) {
             tier.rate = rate;
@@ -134,7 +134,7 @@ fn api_key(
         let other = Quoted(&other.name);
         node.fault(format_args!("the [[key]] {other} is the same key; give each its own"));
     }
-    let user = table.take("user").and_then(|node| node.scalar(scalar::user));
+    let user = table.take("user").and_then(|node| node.scalar("a user's name", scalar::user));
     let tier = match table.take("tier") {
         Some(node) => tiers.find(&node),
         // The first default tier, `free`, is always there.

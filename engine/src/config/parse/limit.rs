@@ -47,8 +47,8 @@ fn limit_key(node: &Node<'_>) -> Option<LimitKey> {
         node.fault("a list of keys is not available yet in this version; use one of them");
         return None;
     }
-    let text = node.text()?;
     let words = [("address", LimitKey::Address), ("key", LimitKey::Key), ("user", LimitKey::User)];
+    let text = if node.is_string() { node.text()? } else { "" };
     let family = ["header:", "claim:"].into_iter().find(|prefix| text.starts_with(prefix));
     if let Some(family) = family {
         node.fault(format_args!(
@@ -71,7 +71,7 @@ fn limit_rate(node: &Node<'_>, key: Option<LimitKey>) -> Option<LimitRate> {
         }
         return Some(LimitRate::Tier);
     }
-    node.scalar(scalar::rate).map(LimitRate::Fixed)
+    node.scalar("a rate such as \"100/1m\", or \"tier\"", scalar::rate).map(LimitRate::Fixed)
 }
 
 fn limit_callers(node: &Node<'_>, key: Option<LimitKey>) -> Option<Callers> {

@@ -37,9 +37,13 @@ pub(super) fn routes(tables: Vec<Table<'_>>, references: &References<'_>) -> Vec
 /// A route, and where its path stands when the route can be compared with others.
 fn route<'d>(mut table: Table<'d>, references: &References<'_>) -> (RouteConfig, Option<Node<'d>>) {
     let listener = table.take("listener").map(|node| references.listeners.find(&node));
-    let host = table.take("host").map(|node| node.scalar(scalar::host));
+    let host = table
+        .take("host")
+        .map(|node| node.scalar("a host such as \"api.example.com\"", scalar::host));
     let path = table.require("path", "path = \"/*\"");
-    let pattern = path.as_ref().and_then(|node| node.scalar(scalar::path_pattern));
+    let pattern = path
+        .as_ref()
+        .and_then(|node| node.scalar("a path such as \"/api/*\"", scalar::path_pattern));
     let target = table.require("upstream", "upstream = \"api\"");
     let comparable = listener != Some(None) && host != Some(None) && pattern.is_some();
     let route = RouteConfig {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::document::{Node, Table};
+use super::super::document::{A_DURATION, Node, Table};
 use super::super::names::Names;
 use super::super::scalar;
 use super::super::{BackendConfig, HealthConfig, UpstreamConfig};
@@ -80,7 +80,9 @@ fn backends(table: &mut Table<'_>) -> Vec<BackendConfig> {
     let mut backends: Vec<BackendConfig> = Vec::new();
     for mut table in tables {
         let node = table.require("address", "address = \"127.0.0.1:5001\"");
-        let address = node.as_ref().and_then(|node| node.scalar(scalar::backend_address));
+        let address = node.as_ref().and_then(|node| {
+            node.scalar("an address such as \"127.0.0.1:5001\"", scalar::backend_address)
+        });
         if let (Some(node), Some(address)) = (&node, address)
             && backends.iter().any(|backend| backend.address == address)
         {
@@ -100,11 +102,14 @@ fn health(node: &Node<'_>) -> Option<HealthConfig> {
         return node.boolean()?.then_some(default);
     }
     let mut table = node.table()?;
-    let path = table.take("path").and_then(|node| node.scalar(scalar::health_path));
+    let path = table
+        .take("path")
+        .and_then(|node| node.scalar("a path such as \"/health\"", scalar::health_path));
     let interval = table.duration("interval", TIMEOUT);
     let given = table.take("timeout");
-    let timeout =
-        given.as_ref().and_then(|node| node.scalar(|text| scalar::duration_within(text, &TIMEOUT)));
+    let timeout = given
+        .as_ref()
+        .and_then(|node| node.scalar(A_DURATION, |text| scalar::duration_within(text, &TIMEOUT)));
     let interval = interval.unwrap_or(default.interval);
     if let (Some(node), Some(timeout)) = (&given, timeout)
         && timeout >= interval

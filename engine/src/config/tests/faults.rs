@@ -96,7 +96,9 @@ fn wrong_types() {
         ),
         (
             "[http]\nhead_timeout = 10",
-            &["10:16: \"head_timeout\" in [http] must be a string, not an integer"],
+            &[
+                "10:16: \"head_timeout\" in [http] must be a duration such as \"10s\", not an integer",
+            ],
         ),
         (
             "[http]\nbody_bytes_max = 1.5",
@@ -107,7 +109,10 @@ fn wrong_types() {
             "[control]\nsample_api = \"yes\"",
             &["10:14: \"sample_api\" in [control] must be true or false, not a string"],
         ),
-        ("[tiers]\nfree = 5", &["10:8: \"free\" in [tiers] must be a string, not an integer"]),
+        (
+            "[tiers]\nfree = 5",
+            &["10:8: \"free\" in [tiers] must be a rate such as \"5/1m\", not an integer"],
+        ),
     ]);
 }
 
