@@ -12,6 +12,7 @@ mod change;
 mod document;
 mod fault;
 mod names;
+mod node;
 mod parse;
 mod scalar;
 mod suggest;

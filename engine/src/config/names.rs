@@ -1,7 +1,7 @@
 //! Names that one part of the file gives and another refers to.
 
-use super::document::Node;
 use super::fault::Quoted;
+use super::node::Node;
 use super::scalar;
 use super::suggest::did_you_mean;
 

@@ -5,9 +5,10 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::document::{Node, Table};
+use super::super::document::Table;
 use super::super::fault::Quoted;
 use super::super::names::Names;
+use super::super::node::Node;
 use super::super::scalar::{self, DURATION_MAX};
 use super::super::suggest::did_you_mean;
 use super::super::{

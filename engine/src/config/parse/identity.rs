@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
 
-use super::super::document::{Node, Table};
+use super::super::document::Table;
 use super::super::fault::Quoted;
 use super::super::names::Names;
+use super::super::node::Node;
 use super::super::scalar;
 use super::super::{ApiKey, JwtConfig, Rate, Tier};
 use super::{Variable, secret};

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::document::{Node, Table};
+use super::super::document::Table;
 use super::super::names::Names;
+use super::super::node::Node;
 use super::super::scalar;
 use super::super::{Callers, LimitConfig, LimitKey, LimitRate, OnFull, Rate};
 

@@ -1,7 +1,8 @@
 //! `[[route]]`, where the other parts of the file meet.
 
-use super::super::document::{Node, Table};
+use super::super::document::Table;
 use super::super::names::Names;
+use super::super::node::Node;
 use super::super::scalar;
 use super::super::{Auth, LIMITS_PER_ROUTE_MAX, PathPattern, RouteConfig, RouteTarget};
 use super::CONTROL;

@@ -5,8 +5,9 @@
 use std::fs::File;
 use std::io::Read;
 
-use super::super::document::{Node, Table};
+use super::super::document::Table;
 use super::super::fault::Quoted;
+use super::super::node::Node;
 use super::Variable;
 
 /// A secret is short; this bounds what a wrong path, such as that of a device, makes us read.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::document::{A_DURATION, Node, Table};
+use super::super::document::Table;
 use super::super::names::Names;
+use super::super::node::{A_DURATION, Node};
 use super::super::scalar;
 use super::super::{BackendConfig, HealthConfig, UpstreamConfig};
 use super::CONTROL;
