@@ -16,6 +16,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::task::{Context, Poll};
 
+pub mod epoll;
+pub mod os;
 mod time;
 
 pub use time::{Instant, UnixNanos};
