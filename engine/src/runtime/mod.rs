@@ -17,7 +17,10 @@ use std::path::PathBuf;
 use std::task::{Context, Poll};
 
 pub mod epoll;
+pub mod glommio;
 pub mod os;
+pub mod probe;
+pub mod ring;
 mod time;
 
 pub use time::{Instant, UnixNanos};
