@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::task::{Context, Poll};
 
+pub mod conformance;
 pub mod epoll;
 pub mod glommio;
 pub mod os;
