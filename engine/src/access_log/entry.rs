@@ -1,0 +1,220 @@
+//! One request as one line.
+
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::escape::{escape, escape_text};
+use super::query;
+use crate::runtime::UnixNanos;
+
+/// What is logged of one request. Byte fields come from the client and may hold anything.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// When the request's first byte arrived.
+    pub timestamp: UnixNanos,
+    pub client: IpAddr,
+    pub method: &'a [u8],
+    /// Without query.
+    pub path: &'a [u8],
+    /// Behind the `?`; values of parameters that carry credentials are masked when written.
+    pub query: Option<&'a [u8]>,
+    /// The authority that was asked for, port included when given.
+    pub host: Option<&'a [u8]>,
+    /// `1.0`, `1.1`.
+    pub http_version: &'a str,
+    pub status: u16,
+    /// Head and body as received.
+    pub bytes_in: u64,
+    /// Head and body as sent.
+    pub bytes_out: u64,
+    /// From the request's first byte to the answer's last.
+    pub duration: Duration,
+    /// Name of the upstream, and the backend that answered.
+    pub upstream: Option<&'a str>,
+    pub backend: Option<SocketAddr>,
+    pub user: Option<&'a str>,
+    pub tier: Option<&'a str>,
+    /// Name of the API key, never the key.
+    pub key_name: Option<&'a str>,
+    /// What admission decided: `admitted`, `limited`, `banned`...
+    pub decision: &'a str,
+    /// Name of the limit that decided.
+    pub limit: Option<&'a str>,
+    pub request_id: &'a [u8],
+    pub user_agent: Option<&'a [u8]>,
+    pub shard: usize,
+}
+
+/// Appends `entry` to `out` as one line of JSON with its newline. Allocates only when `out` has to
+/// grow.
+pub fn write_line(entry: &Entry<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"@timestamp\":\"");
+    write_timestamp(entry.timestamp, out);
+    out.extend_from_slice(b"\",\"ecs.version\":\"8.11\"");
+    write_request(entry, out);
+    write_answer(entry, out);
+    write_decision(entry, out);
+    out.extend_from_slice(b"}\n");
+}
+
+fn write_request(entry: &Entry<'_>, out: &mut Vec<u8>) {
+    name("client.ip", out);
+    write_quoted(entry.client.to_canonical(), out);
+    bytes("http.request.id", entry.request_id, out);
+    bytes("http.request.method", entry.method, out);
+    text("http.version", entry.http_version, out);
+    if let Some(host) = entry.host {
+        bytes("url.domain", host, out);
+    }
+    bytes("url.path", entry.path, out);
+    if let Some(query) = entry.query {
+        name("url.query", out);
+        out.push(b'"');
+        query::write_redacted(query, out);
+        out.push(b'"');
+    }
+    if let Some(agent) = entry.user_agent {
+        bytes("user_agent.original", agent, out);
+    }
+    number("http.request.bytes", entry.bytes_in, out);
+}
+
+fn write_answer(entry: &Entry<'_>, out: &mut Vec<u8>) {
+    number("http.response.status_code", entry.status, out);
+    number("http.response.bytes", entry.bytes_out, out);
+    let duration_ns = u64::try_from(entry.duration.as_nanos()).unwrap_or(u64::MAX);
+    number("event.duration", duration_ns, out);
+    optional("weir.upstream", entry.upstream, out);
+    if let Some(backend) = entry.backend {
+        name("destination.address", out);
+        write_quoted(backend, out);
+    }
+}
+
+fn write_decision(entry: &Entry<'_>, out: &mut Vec<u8>) {
+    optional("user.name", entry.user, out);
+    optional("weir.tier", entry.tier, out);
+    optional("weir.key", entry.key_name, out);
+    text("weir.decision", entry.decision, out);
+    optional("weir.limit", entry.limit, out);
+    number("weir.shard", entry.shard, out);
+}
+
+fn name(name: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn bytes(field: &str, value: &[u8], out: &mut Vec<u8>) {
+    name(field, out);
+    out.push(b'"');
+    escape(value, out);
+    out.push(b'"');
+}
+
+fn text(field: &str, value: &str, out: &mut Vec<u8>) {
+    name(field, out);
+    out.push(b'"');
+    escape_text(value, out);
+    out.push(b'"');
+}
+
+fn optional(field: &str, value: Option<&str>, out: &mut Vec<u8>) {
+    if let Some(value) = value {
+        text(field, value, out);
+    }
+}
+
+fn number(field: &str, value: impl itoa::Integer, out: &mut Vec<u8>) {
+    name(field, out);
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// For addresses, which have no character that JSON escapes.
+fn write_quoted(value: impl std::fmt::Display, out: &mut Vec<u8>) {
+    write!(out, "\"{value}\"").expect("a Vec takes every write");
+}
+
+/// `2026-01-31T23:59:59.123Z`: RFC 3339 in UTC with milliseconds.
+fn write_timestamp(time: UnixNanos, out: &mut Vec<u8>) {
+    let (seconds, millis) = (time.as_secs(), time.0 / 1_000_000 % 1000);
+    let (year, month, day) = civil_date(seconds / 86_400);
+    for (value, digits, end) in [
+        (year, 4, b'-'),
+        (month, 2, b'-'),
+        (day, 2, b'T'),
+        (seconds / 3600 % 24, 2, b':'),
+        (seconds / 60 % 60, 2, b':'),
+        (seconds % 60, 2, b'.'),
+        (millis, 3, b'Z'),
+    ] {
+        write_padded(value, digits, out);
+        out.push(end);
+    }
+}
+
+fn write_padded(value: u64, digits: usize, out: &mut Vec<u8>) {
+    let mut buffer = itoa::Buffer::new();
+    let text = buffer.format(value);
+    out.extend(std::iter::repeat_n(b'0', digits.saturating_sub(text.len())));
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Year, month and day of the proleptic Gregorian calendar, from days since 1970-01-01. Counts in
+/// years that begin in March, so that the leap day is the last of its year, and in eras of 400
+/// years, which all have the same length (the method of H. Hinnant's "chrono-compatible low-level
+/// date algorithms").
+fn civil_date(days: u64) -> (u64, u64, u64) {
+    const DAYS_TO_MARCH_0000: u64 = 719_468;
+    const DAYS_PER_ERA: u64 = 146_097;
+    let days = days + DAYS_TO_MARCH_0000;
+    let (era, day_of_era) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
+    let leap_days = day_of_era / 1460 - day_of_era / 36_524 + day_of_era / 146_096;
+    let year_of_era = (day_of_era - leap_days) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timestamp(seconds: u64, nanos: u64) -> String {
+        let mut out = Vec::new();
+        write_timestamp(UnixNanos(seconds * 1_000_000_000 + nanos), &mut out);
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn timestamps_of_known_moments() {
+        assert_eq!(timestamp(0, 0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(timestamp(951_782_399, 999_999_999), "2000-02-28T23:59:59.999Z");
+        assert_eq!(timestamp(951_782_400, 1_000_000), "2000-02-29T00:00:00.001Z");
+        assert_eq!(timestamp(1_700_000_000, 45_678_901), "2023-11-14T22:13:20.045Z");
+        assert_eq!(timestamp(4_107_542_399, 0), "2100-02-28T23:59:59.000Z");
+        assert_eq!(timestamp(4_107_542_400, 0), "2100-03-01T00:00:00.000Z");
+    }
+
+    /// Walks the calendar day by day with the rule of leap years, which the formula must follow.
+    #[test]
+    fn dates_follow_the_calendar() {
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        for days in 0..200_000 {
+            assert_eq!(civil_date(days), (year, month, day));
+            let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let length = match month {
+                2 => 28 + u64::from(leap),
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            (month, day) = if day == length { (month + 1, 1) } else { (month, day + 1) };
+            (year, month) = if month == 13 { (year + 1, 1) } else { (year, month) };
+        }
+    }
+}

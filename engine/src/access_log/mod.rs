@@ -1,0 +1,22 @@
+//! The access log: one line of JSON for each request, in the names of the Elastic Common Schema.
+//!
+//! Invariants:
+//! - a shard formats into its own buffer and hands full buffers to one writer thread through a
+//!   lock-free queue: no system call, no lock, no allocation in the steady state, no waiting;
+//! - when the writer cannot keep up, whole lines are dropped and counted, never torn ones written;
+//! - credentials do not get here: [`Entry`] has no room for header fields that carry them, and
+//!   query parameters known to carry them are masked.
+
+mod entry;
+mod escape;
+mod query;
+mod sink;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_sink;
+
+pub use entry::{Entry, write_line};
+pub use sink::{LogSink, LogStats, ShardLog};
