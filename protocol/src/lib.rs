@@ -2,5 +2,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod control;
 pub mod http;
 pub mod jwt;

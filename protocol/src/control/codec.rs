@@ -1,0 +1,125 @@
+//! Frames of the control socket.
+//!
+//! ```text
+//! +----------------+---------+---------------------------+
+//! | length: u32 LE | version | body: bincode, standard   |
+//! +----------------+---------+---------------------------+
+//!                  |<------------- length ------------->|
+//! ```
+//!
+//! `length` counts the version byte and the body, and is 1 to [`FRAME_BYTES_MAX`].
+
+use super::{Request, Response};
+
+/// The protocol spoken here. A change to any message's fields is another version.
+pub const VERSION: u8 = 1;
+
+/// Bytes of the length field.
+pub const HEADER_BYTES: usize = 4;
+
+/// Most bytes that may follow the length field.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;
+
+/// Most memory that decoding may claim. bincode counts values as they are in memory, where the
+/// worst (an empty text: one byte in the frame) is 24 times as large, so any frame's message fits.
+const DECODE_BYTES_MAX: usize = 32 * FRAME_BYTES_MAX;
+
+/// Integers as variable-length little-endian.
+const CONFIG: bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Varint,
+    bincode::config::Limit<DECODE_BYTES_MAX>,
+> = bincode::config::standard().with_limit::<DECODE_BYTES_MAX>();
+
+/// Why bytes are not a frame, or a message does not fit one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    #[error("the frame is incomplete")]
+    Truncated,
+    #[error("the frame is empty")]
+    Empty,
+    #[error("the frame has {0} bytes; at most {FRAME_BYTES_MAX} are allowed")]
+    Oversize(usize),
+    #[error("the peer speaks version {0} of the control protocol, this is version {VERSION}")]
+    Version(u8),
+    #[error("the frame's body is not a message: {0}")]
+    Body(String),
+    #[error("the frame has {0} bytes after its message")]
+    Trailing(usize),
+}
+
+/// [`Request`] or [`Response`]; nothing else travels in a frame.
+pub trait Message: sealed::Body {}
+
+impl Message for Request {}
+impl Message for Response {}
+
+/// Keeps bincode's traits out of every signature.
+mod sealed {
+    pub trait Body: bincode::Encode + bincode::Decode<()> {}
+
+    impl Body for super::Request {}
+    impl Body for super::Response {}
+}
+
+/// How many bytes follow a length field.
+///
+/// # Errors
+/// [`FrameError::Empty`] and [`FrameError::Oversize`]: the stream is not worth reading on.
+pub fn payload_bytes(header: [u8; HEADER_BYTES]) -> Result<usize, FrameError> {
+    let length = usize::try_from(u32::from_le_bytes(header)).unwrap_or(usize::MAX);
+    match length {
+        0 => Err(FrameError::Empty),
+        1..=FRAME_BYTES_MAX => Ok(length),
+        _ => Err(FrameError::Oversize(length)),
+    }
+}
+
+/// A whole frame, length field included.
+///
+/// # Errors
+/// [`FrameError::Oversize`] when the message does not fit a frame.
+pub fn encode<M: Message>(message: &M) -> Result<Vec<u8>, FrameError> {
+    let body = bincode::encode_to_vec(message, CONFIG)
+        .map_err(|error| FrameError::Body(error.to_string()))?;
+    let payload = body.len() + 1;
+    let Some(length) = u32::try_from(payload).ok().filter(|_| payload <= FRAME_BYTES_MAX) else {
+        return Err(FrameError::Oversize(payload));
+    };
+    let mut frame = Vec::with_capacity(HEADER_BYTES + payload);
+    frame.extend_from_slice(&length.to_le_bytes());
+    frame.push(VERSION);
+    frame.extend_from_slice(&body);
+    Ok(frame)
+}
+
+/// The message in `payload`: what follows the length field, all of it.
+///
+/// # Errors
+/// Any [`FrameError`]; the version is looked at before anything else.
+pub fn decode<M: Message>(payload: &[u8]) -> Result<M, FrameError> {
+    if payload.len() > FRAME_BYTES_MAX {
+        return Err(FrameError::Oversize(payload.len()));
+    }
+    let (&version, body) = payload.split_first().ok_or(FrameError::Empty)?;
+    if version != VERSION {
+        return Err(FrameError::Version(version));
+    }
+    let (message, used) = bincode::decode_from_slice(body, CONFIG)
+        .map_err(|error| FrameError::Body(error.to_string()))?;
+    match body.len() - used {
+        0 => Ok(message),
+        rest => Err(FrameError::Trailing(rest)),
+    }
+}
+
+/// The message of the first frame in `bytes`, and how many bytes that frame has.
+///
+/// # Errors
+/// [`FrameError::Truncated`] when more bytes are needed; any other is final.
+pub fn decode_frame<M: Message>(bytes: &[u8]) -> Result<(M, usize), FrameError> {
+    let (&header, rest) = bytes.split_first_chunk().ok_or(FrameError::Truncated)?;
+    let payload = payload_bytes(header)?;
+    let payload = rest.get(..payload).ok_or(FrameError::Truncated)?;
+    Ok((decode(payload)?, HEADER_BYTES + payload.len()))
+}
