@@ -3,4 +3,5 @@
 
 pub mod access_log;
 pub mod config;
+pub mod metrics;
 pub mod runtime;

@@ -1,0 +1,185 @@
+use super::{Counter, Histogram};
+
+/// Statuses counted on their own: those that a gateway makes or that its operator watches.
+/// 499 is a client that left before its answer.
+pub const STATUSES: [u16; 15] =
+    [400, 401, 403, 404, 408, 413, 414, 429, 431, 499, 500, 501, 502, 503, 504];
+
+/// Labels of the classes that [`Outcome::record`] counts; the last is for anything else.
+pub const STATUS_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
+
+/// Requests by what was answered.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    classes: [Counter; STATUS_CLASSES.len()],
+    statuses: [Counter; STATUSES.len()],
+}
+
+impl Outcome {
+    /// Counts one request, with its final status.
+    #[inline]
+    pub fn record(&self, status: u16) {
+        let class = match status {
+            100..=599 => usize::from(status / 100) - 1,
+            _ => STATUS_CLASSES.len() - 1,
+        };
+        self.classes[class].increment();
+        if status >= 400
+            && let Ok(at) = STATUSES.binary_search(&status)
+        {
+            self.statuses[at].increment();
+        }
+    }
+
+    /// Requests of one class, by its place in [`STATUS_CLASSES`].
+    pub fn class(&self, index: usize) -> u64 {
+        self.classes[index].get()
+    }
+
+    /// Requests of one status, by its place in [`STATUSES`].
+    pub fn status(&self, index: usize) -> u64 {
+        self.statuses[index].get()
+    }
+
+    /// All requests.
+    pub fn total(&self) -> u64 {
+        self.classes.iter().map(Counter::get).sum()
+    }
+}
+
+/// Which deadline passed. Its discriminant is its place in [`ShardMetrics::timeouts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timeout {
+    /// The client took too long to send a head.
+    Head,
+    /// Bytes of a body stalled, either way.
+    Body,
+    /// No request on a kept connection.
+    Idle,
+    /// A backend did not accept a connection.
+    Connect,
+    /// A backend did not answer.
+    Response,
+}
+
+impl Timeout {
+    pub const ALL: [Self; 5] = [Self::Head, Self::Body, Self::Idle, Self::Connect, Self::Response];
+
+    /// The label in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Body => "body",
+            Self::Idle => "idle",
+            Self::Connect => "connect",
+            Self::Response => "response",
+        }
+    }
+}
+
+/// What one shard counts. Only the shard's own thread may write; anyone may read.
+///
+/// The alignment keeps two shards' counters off one cache line, and off the pair of lines that
+/// the processor fetches together.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ShardMetrics {
+    /// A gauge.
+    pub connections_open: Counter,
+    pub connections_accepted: Counter,
+    /// Closed unserved, because the shard was full.
+    pub connections_refused: Counter,
+    /// Failures of `accept` itself, such as no descriptor left.
+    pub accept_errors: Counter,
+    pub requests: Outcome,
+    /// From clients, heads and bodies.
+    pub bytes_in: Counter,
+    /// To clients, heads and bodies.
+    pub bytes_out: Counter,
+    /// Requests sent again to another connection or backend.
+    pub retries: Counter,
+    pub backend_connects: Counter,
+    pub backend_connect_errors: Counter,
+    /// Requests that found an idle connection to their backend.
+    pub backend_reuses: Counter,
+    /// Requests that every limit admitted.
+    pub limit_admitted: Counter,
+    /// Requests that a limit refused.
+    pub limit_refused: Counter,
+    /// Requests that met a full slot table, whatever the limit made of it.
+    pub limit_table_full: Counter,
+    /// Requests without a valid credential where one is asked for.
+    pub auth_failures: Counter,
+    pub log_lines_dropped: Counter,
+    timeouts: [Counter; Timeout::ALL.len()],
+    /// From a request's first byte to its answer's last.
+    pub latency: Histogram,
+    /// From choosing a backend to the end of its answer's head.
+    pub upstream_latency: Histogram,
+}
+
+impl ShardMetrics {
+    /// Counts one deadline that passed.
+    #[inline]
+    pub fn record_timeout(&self, kind: Timeout) {
+        self.timeouts[kind as usize].increment();
+    }
+
+    pub fn timeouts(&self, kind: Timeout) -> u64 {
+        self.timeouts[kind as usize].get()
+    }
+
+    /// Answers with a 5xx status.
+    pub fn server_errors(&self) -> u64 {
+        self.requests.class(4)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_counts_once_in_its_class_and_once_by_itself_when_watched() {
+        let outcome = Outcome::default();
+        for status in [101, 200, 204, 302, 404, 418, 429, 429, 599, 0, 99, 600, u16::MAX] {
+            outcome.record(status);
+        }
+        let classes: Vec<u64> = (0..STATUS_CLASSES.len()).map(|at| outcome.class(at)).collect();
+        assert_eq!(classes, [1, 2, 1, 4, 1, 4]);
+        let watched = |status| outcome.status(STATUSES.binary_search(&status).expect("watched"));
+        assert_eq!((watched(404), watched(429), watched(400)), (1, 2, 0));
+        assert_eq!(outcome.total(), 13);
+    }
+
+    #[test]
+    fn every_watched_status_is_found() {
+        let outcome = Outcome::default();
+        STATUSES.iter().for_each(|&status| outcome.record(status));
+        assert!((0..STATUSES.len()).all(|at| outcome.status(at) == 1));
+    }
+
+    #[test]
+    fn timeouts_are_counted_apart() {
+        let metrics = ShardMetrics::default();
+        for (times, kind) in Timeout::ALL.into_iter().enumerate() {
+            (0..times).for_each(|_| metrics.record_timeout(kind));
+        }
+        assert_eq!(Timeout::ALL.map(|kind| metrics.timeouts(kind)), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_gauge_stops_at_zero() {
+        let gauge = Counter::new();
+        gauge.increment();
+        gauge.decrement();
+        gauge.decrement();
+        assert_eq!(gauge.get(), 0);
+    }
+
+    #[test]
+    fn shards_share_no_cache_line() {
+        assert_eq!(align_of::<ShardMetrics>(), 128);
+        assert_eq!(size_of::<ShardMetrics>() % 128, 0);
+    }
+}
