@@ -3,5 +3,6 @@
 
 pub mod access_log;
 pub mod config;
+pub mod control;
 pub mod metrics;
 pub mod runtime;

@@ -1,0 +1,172 @@
+//! `weirctl`'s socket: where it is in the filesystem, and who may say what on it.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use weir_protocol::control::codec::{self, FrameError, HEADER_BYTES};
+use weir_protocol::control::{Request, Response};
+
+use super::{Operations, stopped};
+
+mod file;
+
+pub use file::{SocketError, SocketFile, bind};
+
+/// Connections served at once; one more is told to come back.
+const CLIENTS_MAX: usize = 16;
+
+/// How long a client may take to send a request, or to take its answer.
+pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long accepting rests after a failure, which is usually a lack of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves clients until the stop is told, then finishes the answers under way. A client that
+/// takes longer than `patience` over a request or an answer is let go.
+pub(super) async fn serve(
+    listener: UnixListener,
+    operations: Arc<dyn Operations>,
+    told: watch::Receiver<bool>,
+    patience: Duration,
+) {
+    let own = own_uid();
+    let mut clients = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stopped(told.clone()) => break,
+            Some(_) = clients.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => match refusal(&stream, own, clients.len()) {
+                    None => {
+                        let operations = Arc::clone(&operations);
+                        clients.spawn(client(stream, operations, told.clone(), patience));
+                    }
+                    Some(reason) => refuse(stream, reason),
+                },
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            },
+        }
+    }
+    while clients.join_next().await.is_some() {}
+}
+
+/// Why a new client is turned away.
+fn refusal(stream: &UnixStream, own: Option<u32>, clients: usize) -> Option<String> {
+    let peer = stream.peer_cred().ok().map(|credentials| credentials.uid());
+    if !may_control(peer, own) {
+        return Some("only root and the engine's own user may control it".to_owned());
+    }
+    (clients >= CLIENTS_MAX).then(|| format!("{CLIENTS_MAX} clients are connected; try again"))
+}
+
+/// Root and the engine's own user may; nobody may whose user is not known.
+fn may_control(peer: Option<u32>, own: Option<u32>) -> bool {
+    peer.is_some_and(|peer| peer == 0 || Some(peer) == own)
+}
+
+/// The user this process runs as, as the kernel tells a peer of ours.
+fn own_uid() -> Option<u32> {
+    let (_, stream) = UnixStream::pair().ok()?;
+    stream.peer_cred().ok().map(|credentials| credentials.uid())
+}
+
+/// Says why, as far as the socket's buffer takes it, and closes.
+fn refuse(stream: UnixStream, reason: String) {
+    if let Ok(frame) = codec::encode(&Response::Failed(reason))
+        && let Ok(mut stream) = stream.into_std()
+    {
+        // Non-blocking, and a client that is gone needs no answer.
+        let _ = stream.write(&frame);
+    }
+}
+
+/// One client: requests and answers in turn, until it closes, errs, stalls or the engine stops.
+async fn client(
+    mut stream: UnixStream,
+    operations: Arc<dyn Operations>,
+    told: watch::Receiver<bool>,
+    patience: Duration,
+) {
+    loop {
+        let request = tokio::select! {
+            biased;
+            request = timeout(patience, read_request(&mut stream)) => request,
+            () = stopped(told.clone()) => return,
+        };
+        let (response, last) = match request {
+            Ok(Ok(Some(request))) => (answer(request, Arc::clone(&operations)).await, false),
+            Ok(Ok(None) | Err(ReadError::Stream(_))) | Err(_) => return,
+            Ok(Err(ReadError::Frame(error))) => (Response::Failed(error.to_string()), true),
+        };
+        let sent = timeout(patience, stream.write_all(&encode(&response))).await;
+        if last || !matches!(sent, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    Stream(#[from] io::Error),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+/// The next request; `None` when the client closed between requests.
+async fn read_request(stream: &mut UnixStream) -> Result<Option<Request>, ReadError> {
+    let mut header = [0; HEADER_BYTES];
+    if stream.read(&mut header[..1]).await? == 0 {
+        return Ok(None);
+    }
+    stream.read_exact(&mut header[1..]).await?;
+    let mut payload = vec![0; codec::payload_bytes(header)?];
+    stream.read_exact(&mut payload).await?;
+    Ok(Some(codec::decode(&payload)?))
+}
+
+/// Carries out a request away from the control plane's thread, because a reload reads files.
+async fn answer(request: Request, operations: Arc<dyn Operations>) -> Response {
+    let answered = tokio::task::spawn_blocking(move || match request {
+        Request::Status => Response::Status(operations.status()),
+        Request::Backends => Response::Backends(operations.backends()),
+        Request::Reload => match operations.reload() {
+            Ok(done) => Response::Done(done),
+            Err(reason) => Response::Failed(reason),
+        },
+        Request::Drain => {
+            operations.drain();
+            Response::Done("draining: requests in flight are answered, then weir exits".to_owned())
+        }
+    });
+    answered.await.unwrap_or_else(|_| Response::Failed("the engine failed to answer".to_owned()))
+}
+
+/// The answer as a frame, or why it does not fit one.
+fn encode(response: &Response) -> Vec<u8> {
+    codec::encode(response)
+        .or_else(|error| codec::encode(&Response::Failed(error.to_string())))
+        .expect("a short message fits a frame")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_and_our_own_user_may_control() {
+        assert!(may_control(Some(0), Some(1_000)));
+        assert!(may_control(Some(1_000), Some(1_000)));
+        assert!(!may_control(Some(1_001), Some(1_000)));
+        assert!(!may_control(Some(1_000), Some(0)));
+        assert!(!may_control(None, Some(1_000)));
+        assert!(!may_control(Some(1_000), None));
+        assert!(!may_control(None, None));
+    }
+}

@@ -1,0 +1,223 @@
+//! A Unix socket in the filesystem that only its owner can open, from its first moment on.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// Why no socket could be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    #[error("another weir answers on {}", .0.display())]
+    InUse(PathBuf),
+    #[error("{} exists and is not a socket; remove it, or name another path", .0.display())]
+    NotASocket(PathBuf),
+    #[error("{doing} {}: {source}", path.display())]
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+}
+
+/// A bound socket's place in the filesystem; dropping it removes the file, if it is still ours.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // A successor may have replaced it; its socket must stay.
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Binds a listener at `path`, mode 0600 and non-blocking, making the folders above it. A socket
+/// that nobody answers on is replaced.
+///
+/// The socket is bound inside a folder of mode 0700, given its mode, and only then moved to its
+/// place: no moment exists in which another user could connect, and the process-wide umask,
+/// which other threads rely on, stays as it is.
+///
+/// # Errors
+/// [`SocketError::InUse`] when something answers there, [`SocketError::NotASocket`] when a file
+/// of another kind is in the way, [`SocketError::Io`] for what the system refuses.
+pub fn bind(path: &Path) -> Result<(UnixListener, SocketFile), SocketError> {
+    let failed = |doing| move |source| SocketError::Io { doing, path: path.to_owned(), source };
+    // A longer path could be moved to, but no client could name it.
+    SockAddr::unix(path).map_err(failed("cannot bind"))?;
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(folder)
+        .map_err(failed("cannot make the folder of"))?;
+    refuse_if_in_use(path)?;
+    let nursery = Nursery::new(folder).map_err(failed("cannot prepare"))?;
+    let born = nursery.0.join("s");
+    let listener = UnixListener::bind(&born).map_err(failed("cannot bind"))?;
+    listener.set_nonblocking(true).map_err(failed("cannot set up"))?;
+    fs::set_permissions(&born, Permissions::from_mode(0o600)).map_err(failed("cannot protect"))?;
+    let identity = identity(&born).map_err(failed("cannot look at"))?;
+    fs::rename(&born, path).map_err(failed("cannot place"))?;
+    Ok((listener, SocketFile { path: path.to_owned(), identity }))
+}
+
+/// A private folder that is removed with what is left in it.
+struct Nursery(PathBuf);
+
+impl Nursery {
+    fn new(folder: &Path) -> io::Result<Self> {
+        let path = folder.join(format!(".weir-{}", std::process::id()));
+        // Left over from a killed process of the same id, which is common in containers.
+        remove_nursery(&path);
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Nursery {
+    fn drop(&mut self) {
+        remove_nursery(&self.0);
+    }
+}
+
+/// Removes only what [`bind`] itself puts there.
+fn remove_nursery(path: &Path) {
+    let _ = fs::remove_file(path.join("s"));
+    let _ = fs::remove_dir(path);
+}
+
+/// Ok when `path` is free or holds a socket without a listener.
+fn refuse_if_in_use(path: &Path) -> Result<(), SocketError> {
+    let failed = |source| SocketError::Io { doing: "cannot try", path: path.to_owned(), source };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(SocketError::NotASocket(path.to_owned()));
+        }
+        Ok(_) => {}
+    }
+    match try_connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // A full backlog refuses to wait, but it is a listener's.
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(failed(error)),
+        Ok(()) | Err(_) => Err(SocketError::InUse(path.to_owned())),
+    }
+}
+
+/// Connects without waiting: a Unix socket connects at once or not at all.
+fn try_connect(path: &Path) -> io::Result<()> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(path)?)
+}
+
+/// Device and inode.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a folder")
+    }
+
+    #[test]
+    fn a_bound_socket_is_private_and_answers() {
+        let folder = folder();
+        let path = folder.path().join("new/weir.sock");
+        let (listener, file) = bind(&path).expect("binds");
+        let mode = fs::metadata(&path).expect("exists").permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        UnixStream::connect(&path).expect("connects");
+        listener.accept().expect("is there");
+        let left: Vec<_> = fs::read_dir(path.parent().expect("new")).expect("lists").collect();
+        assert_eq!(left.len(), 1, "only the socket is left: {left:?}");
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_live_socket_is_not_taken() {
+        let folder = folder();
+        let path = folder.path().join("weir.sock");
+        let (_listener, _file) = bind(&path).expect("binds");
+        let error = bind(&path).expect_err("is in use");
+        assert_eq!(error.to_string(), format!("another weir answers on {}", path.display()));
+        UnixStream::connect(&path).expect("still answers");
+    }
+
+    #[test]
+    fn a_listener_with_a_full_backlog_is_live() {
+        let folder = folder();
+        let path = folder.path().join("weir.sock");
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        socket.bind(&SockAddr::unix(&path).expect("short")).expect("binds");
+        socket.listen(0).expect("listens");
+        let _first = UnixStream::connect(&path).expect("fills the backlog");
+        let full = try_connect(&path).expect_err("is full");
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        assert!(matches!(bind(&path), Err(SocketError::InUse(_))));
+    }
+
+    #[test]
+    fn a_dead_socket_is_replaced() {
+        let folder = folder();
+        let path = folder.path().join("weir.sock");
+        drop(UnixListener::bind(&path).expect("binds"));
+        assert!(path.exists());
+        let (_listener, _file) = bind(&path).expect("replaces");
+        UnixStream::connect(&path).expect("answers");
+    }
+
+    #[test]
+    fn another_kind_of_file_stays() {
+        let folder = folder();
+        let path = folder.path().join("weir.sock");
+        fs::write(&path, "precious").expect("writes");
+        assert!(matches!(bind(&path), Err(SocketError::NotASocket(_))));
+        assert_eq!(fs::read(&path).expect("reads"), b"precious");
+    }
+
+    #[test]
+    fn a_successors_socket_outlives_its_predecessor() {
+        let folder = folder();
+        let path = folder.path().join("weir.sock");
+        let (listener, old) = bind(&path).expect("binds");
+        drop(listener);
+        let (_listener, _new) = bind(&path).expect("replaces");
+        drop(old);
+        UnixStream::connect(&path).expect("the new one answers");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_does_not_matter() {
+        let folder = folder();
+        let nursery = folder.path().join(format!(".weir-{}", std::process::id()));
+        fs::create_dir(&nursery).expect("makes");
+        drop(UnixListener::bind(nursery.join("s")).expect("binds"));
+        bind(&folder.path().join("weir.sock")).expect("binds");
+        assert!(!nursery.exists());
+    }
+
+    #[test]
+    fn too_long_a_path_is_an_error_that_names_it() {
+        let folder = folder();
+        let path = folder.path().join("x".repeat(120));
+        let error = bind(&path).expect_err("is too long").to_string();
+        assert!(error.starts_with("cannot ") && error.contains("xxx"), "{error}");
+    }
+}
