@@ -1,0 +1,174 @@
+//! loom explores the protocol's interleavings and reorderings over a table of one slot: there
+//! every insertion is a change of hands.
+
+use std::sync::atomic::Ordering;
+
+use loom::sync::Arc;
+use loom::sync::atomic::AtomicU64;
+use loom::thread;
+use weir_protocol::limit::window::{Window, Word};
+
+use super::groups::{Ask, Groups};
+use super::slot::{Slot, shape_of};
+use super::sync::Atomic;
+use super::{Charge, Policy};
+
+const SECOND: u64 = 1_000_000_000;
+const OLD: u64 = 1;
+const NEW: u64 = 2;
+
+impl Atomic for AtomicU64 {
+    fn new(value: u64) -> Self {
+        Self::new(value)
+    }
+
+    fn load(&self, order: Ordering) -> u64 {
+        self.load(order)
+    }
+
+    fn store(&self, value: u64, order: Ordering) {
+        self.store(value, order);
+    }
+
+    fn compare_exchange(
+        &self,
+        current: u64,
+        new: u64,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u64, u64> {
+        self.compare_exchange(current, new, success, failure)
+    }
+
+    fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+        self.fetch_add(value, order)
+    }
+
+    fn pause(_rounds: u32) {
+        thread::yield_now();
+    }
+}
+
+struct Model {
+    slots: [Slot<AtomicU64>; 1],
+    locks: [AtomicU64; 1],
+    policy: Policy,
+}
+
+impl Model {
+    /// One slot, free or the old key's with `spent` units in epoch 10.
+    fn new(limit: u32, spent: u32) -> Arc<Self> {
+        let window = Window::new(limit, SECOND).expect("within the bounds");
+        let model = Self {
+            slots: [Slot::free()],
+            locks: [Atomic::new(0)],
+            policy: Policy::new("model", window),
+        };
+        if spent > 0 {
+            model.slots[0].tag.store(OLD, Ordering::Relaxed);
+            model.slots[0].shape.store(shape_of(&window), Ordering::Relaxed);
+            model.slots[0].word.store(window.word_at(10 * SECOND, spent).0, Ordering::Relaxed);
+        }
+        Arc::new(model)
+    }
+
+    fn charge(&self, tag: u64, epoch: u64) -> Charge {
+        let groups: Groups<'_, AtomicU64, 1> = Groups { slots: &self.slots, locks: &self.locks };
+        groups.charge(&Ask { tag, policy: &self.policy, now_ns: epoch * SECOND, cost: 1 })
+    }
+
+    fn admits(&self, tag: u64, epoch: u64) -> bool {
+        matches!(self.charge(tag, epoch), Charge::Admitted { .. })
+    }
+
+    fn word(&self) -> Word {
+        Word(self.slots[0].word.load(Ordering::Acquire))
+    }
+
+    fn tag(&self) -> u64 {
+        self.slots[0].tag.load(Ordering::Acquire)
+    }
+}
+
+/// Explores what up to three preemptions can do.
+fn explore(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
+#[test]
+fn two_insertions_of_a_key_make_one_slot_and_one_admission() {
+    explore(|| {
+        let model = Model::new(1, 0);
+        let other = Arc::clone(&model);
+        let thread = thread::spawn(move || other.admits(NEW, 10));
+        let here = model.admits(NEW, 10);
+        let there = thread.join().expect("no panic");
+        assert_eq!(u32::from(here) + u32::from(there), 1);
+        assert_eq!(model.word(), model.policy.window().word_at(10 * SECOND, 1));
+    });
+}
+
+#[test]
+fn two_hits_never_admit_more_than_is_left() {
+    explore(|| {
+        let model = Model::new(3, 2);
+        let other = Arc::clone(&model);
+        let thread = thread::spawn(move || other.admits(OLD, 10));
+        let here = model.admits(OLD, 10);
+        let there = thread.join().expect("no panic");
+        assert_eq!(u32::from(here) + u32::from(there), 1);
+        assert_eq!(model.word(), model.policy.window().word_at(10 * SECOND, 3));
+    });
+}
+
+/// The old key's shard lags by two epochs and thinks its slot alive, the new key's shard takes it.
+#[test]
+fn a_slot_that_changes_hands_is_charged_to_its_owner_only() {
+    explore(|| {
+        let model = Model::new(9, 3);
+        let other = Arc::clone(&model);
+        let lagging = thread::spawn(move || other.charge(OLD, 10));
+        let new = model.charge(NEW, 12);
+        let old = lagging.join().expect("no panic");
+        assert!(matches!(new, Charge::Admitted { remaining: 8, .. }), "{new:?}");
+        match old {
+            // Before the change: its own count. The slot was expired even so.
+            Charge::Admitted { remaining: 5, .. } => {}
+            // After it: the slot is another's, and alive.
+            Charge::TableFull => {}
+            Charge::Admitted { .. } | Charge::Refused { .. } => panic!("{old:?}"),
+        }
+        assert_eq!(model.tag(), NEW);
+        assert_eq!(model.word(), model.policy.window().word_at(12 * SECOND, 1));
+    });
+}
+
+/// The old key has spent its limit; the new one must not be refused for it.
+#[test]
+fn nobody_is_refused_for_anothers_count() {
+    explore(|| {
+        let model = Model::new(2, 2);
+        let other = Arc::clone(&model);
+        let second = thread::spawn(move || other.admits(NEW, 12));
+        assert!(model.admits(NEW, 12));
+        assert!(second.join().expect("no panic"));
+        assert_eq!(model.word(), model.policy.window().word_at(12 * SECOND, 2));
+    });
+}
+
+/// A shard of the new key that lags, so that the old key's count would still weigh for it.
+#[test]
+fn a_new_tag_is_never_seen_with_an_old_count() {
+    explore(|| {
+        let model = Model::new(2, 2);
+        let other = Arc::clone(&model);
+        let lagging = thread::spawn(move || other.charge(NEW, 10));
+        assert!(model.admits(NEW, 12));
+        let lagging = lagging.join().expect("no panic");
+        // Before the change of hands the slot is another's; after it, one unit of two is left.
+        let fits = matches!(lagging, Charge::TableFull | Charge::Admitted { remaining: 0, .. });
+        assert!(fits, "{lagging:?}");
+    });
+}

@@ -1,0 +1,159 @@
+//! The table as the engine holds it: memory, locks, secret and clock around the protocol.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use memmap2::MmapRaw;
+use siphasher::sip::SipHasher13;
+use weir_protocol::limit::window::Allowance;
+
+use super::groups::{Ask, GROUP_SLOTS, Groups};
+use super::recover::{self, Recovered};
+use super::slot::{FREE, SLOT_BYTES, Slot};
+use super::{Charge, KeyHash, Occupancy, Policy, TableClock};
+use crate::runtime::Instant;
+
+/// All counters of an engine. Shared by its shards behind an `Arc`.
+pub struct SlotTable {
+    memory: Memory,
+    locks: Box<[AtomicU64]>,
+    hash_key: [u8; 16],
+    clock: TableClock,
+    full_answers: AtomicU64,
+}
+
+enum Memory {
+    Heap(Box<[Slot]>),
+    /// `slots` slots at `offset` bytes of the map.
+    Map {
+        map: Arc<MmapRaw>,
+        offset: usize,
+        slots: usize,
+    },
+}
+
+impl Memory {
+    #[inline]
+    fn slots(&self) -> &[Slot] {
+        match self {
+            Self::Heap(slots) => slots,
+            Self::Map { map, offset, slots } => {
+                // SAFETY: `over_map` checked that the slots lie within the map and are aligned; the
+                // map is shared, writable, and lives as long as `self`. A slot is atomics only, so
+                // every bit pattern is a value and writes through shared references are allowed.
+                // Nothing in this process makes another kind of reference into these bytes, and
+                // the ledger's lock keeps other processes out.
+                unsafe {
+                    std::slice::from_raw_parts(map.as_ptr().add(*offset).cast::<Slot>(), *slots)
+                }
+            }
+        }
+    }
+}
+
+impl SlotTable {
+    /// A table on the heap of `slots` slots (rounded up to a power of two, at least 8), whose hash
+    /// key is `seed`: for simulations and tests, and for gateways without a ledger.
+    pub fn in_memory(slots: usize, seed: [u8; 16]) -> Self {
+        let slots = slots.max(GROUP_SLOTS).next_power_of_two();
+        let heap = (0..slots).map(|_| Slot::free()).collect();
+        Self::new(Memory::Heap(heap), slots, seed, TableClock::default())
+    }
+
+    /// A table over slots in a shared, writable map, as a process before this one left them. What
+    /// cannot be trusted is freed first; the caller guarantees by its lock that nobody else has
+    /// the map.
+    pub(crate) fn over_map(
+        map: Arc<MmapRaw>,
+        offset: usize,
+        slots: usize,
+        hash_key: [u8; 16],
+        clock: TableClock,
+        now: Instant,
+    ) -> (Self, Recovered) {
+        assert!(slots.is_power_of_two() && slots >= GROUP_SLOTS, "slots make whole groups");
+        assert!(map.len() >= offset + slots * SLOT_BYTES, "the slots lie within the map");
+        assert!((map.as_ptr() as usize + offset).is_multiple_of(SLOT_BYTES), "slots are aligned");
+        let table = Self::new(Memory::Map { map, offset, slots }, slots, hash_key, clock);
+        let recovered = recover::recover(table.slots(), clock.at(now).0);
+        (table, recovered)
+    }
+
+    fn new(memory: Memory, slots: usize, hash_key: [u8; 16], clock: TableClock) -> Self {
+        let locks = (0..slots / GROUP_SLOTS).map(|_| AtomicU64::new(0)).collect();
+        Self { memory, locks, hash_key, clock, full_answers: AtomicU64::new(0) }
+    }
+
+    /// The counter of `parts` (a key, or several in order) under a limit. Parts are told apart:
+    /// `["ab", "c"]` and `["a", "bc"]` are different keys.
+    pub fn hash(&self, limit_name: &str, parts: &[&[u8]]) -> KeyHash {
+        let mut hasher = SipHasher13::new_with_key(&self.hash_key);
+        write_part(&mut hasher, limit_name.as_bytes());
+        parts.iter().for_each(|part| write_part(&mut hasher, part));
+        let tag = hasher.finish();
+        KeyHash(if tag == FREE { 1 } else { tag })
+    }
+
+    /// Charges `cost` units to a key, or says when to come back. Lock-free when the key has a slot
+    /// that still counts.
+    pub fn charge(&self, key: KeyHash, policy: &Policy, now: Instant, cost: u32) -> Charge {
+        let charge = self.groups().charge(&self.ask(key, policy, now, cost));
+        if charge == Charge::TableFull {
+            // A statistic.
+            self.full_answers.fetch_add(1, Ordering::Relaxed);
+        }
+        charge
+    }
+
+    /// Gives back what [`charge`](Self::charge) admitted at `charged_at`, if it still counts.
+    pub fn refund(&self, key: KeyHash, policy: &Policy, charged_at: Instant, cost: u32) {
+        let ask = self.ask(key, policy, charged_at, cost);
+        self.groups().refund(&ask, ask.now_ns);
+    }
+
+    /// What is left to a key, charging nothing.
+    pub fn peek(&self, key: KeyHash, policy: &Policy, now: Instant) -> Allowance {
+        self.groups().peek(&self.ask(key, policy, now, 0))
+    }
+
+    /// Reads every slot: for the control plane, never for a shard.
+    pub fn occupancy(&self) -> Occupancy {
+        // Relaxed: a picture of a table in motion.
+        let taken = |slot: &&Slot| slot.tag.load(Ordering::Relaxed) != FREE;
+        Occupancy {
+            used: self.slots().iter().filter(taken).count(),
+            capacity: self.slots().len(),
+            full_answers: self.full_answers.load(Ordering::Relaxed),
+        }
+    }
+
+    pub const fn clock(&self) -> TableClock {
+        self.clock
+    }
+
+    pub(super) fn slots(&self) -> &[Slot] {
+        self.memory.slots()
+    }
+
+    fn groups(&self) -> Groups<'_, AtomicU64> {
+        Groups { slots: self.slots(), locks: &self.locks }
+    }
+
+    fn ask<'a>(&self, key: KeyHash, policy: &'a Policy, now: Instant, cost: u32) -> Ask<'a> {
+        Ask { tag: key.0, policy, now_ns: self.clock.at(now).0, cost }
+    }
+}
+
+/// SipHash-1-3 of the parts, told apart by their lengths.
+pub(super) fn hash_parts(key: [u8; 16], parts: &[&[u8]]) -> u64 {
+    let mut hasher = SipHasher13::new_with_key(&key);
+    parts.iter().for_each(|part| write_part(&mut hasher, part));
+    hasher.finish()
+}
+
+/// A length before each part makes the encoding of a list of parts unambiguous.
+fn write_part(hasher: &mut SipHasher13, part: &[u8]) {
+    hasher.write(&(part.len() as u64).to_le_bytes());
+    hasher.write(part);
+}
