@@ -129,10 +129,11 @@ impl Report {
     }
 
     pub fn text(&self) -> String {
-        let mut text = format!(
-            "job {}: {} connections, {} rounds of {} s",
-            self.job, self.connections, self.rounds, self.seconds
-        );
+        let Self { job, connections, rounds, .. } = self;
+        let mut text = format!("job {job}: {connections} connections, rounds: {rounds}");
+        if matches!(self.rows.first(), Some(Row { figures: Figures::Load(_), .. })) {
+            let _ = write!(text, " of {} s", self.seconds);
+        }
         if let Some(rate) = self.rate {
             let _ = write!(text, ", open loop at {rate} requests/s");
         }
