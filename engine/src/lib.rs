@@ -2,7 +2,14 @@
 //! steers them. `docs/architecture.md` draws the way of a request through these modules.
 
 pub mod access_log;
+pub mod admission;
 pub mod config;
 pub mod control;
 pub mod metrics;
+pub mod proxy;
+pub mod router;
 pub mod runtime;
+pub mod shard;
+pub mod slots;
+pub mod snapshot;
+pub mod upstream;

@@ -1,7 +1,7 @@
 //! One request as one line.
 
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::escape::{escape, escape_text};
@@ -32,7 +32,7 @@ pub struct Entry<'a> {
     pub duration: Duration,
     /// Name of the upstream, and the backend that answered.
     pub upstream: Option<&'a str>,
-    pub backend: Option<SocketAddr>,
+    pub backend: Option<&'a str>,
     pub user: Option<&'a str>,
     pub tier: Option<&'a str>,
     /// Name of the API key, never the key.
@@ -41,9 +41,39 @@ pub struct Entry<'a> {
     pub decision: &'a str,
     /// Name of the limit that decided.
     pub limit: Option<&'a str>,
-    pub request_id: &'a [u8],
+    /// The client's `X-Request-Id`.
+    pub request_id: Option<&'a [u8]>,
     pub user_agent: Option<&'a [u8]>,
     pub shard: usize,
+}
+
+impl Entry<'_> {
+    /// An entry that says nothing yet.
+    pub const fn empty() -> Self {
+        Self {
+            timestamp: UnixNanos(0),
+            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            method: b"",
+            path: b"",
+            query: None,
+            host: None,
+            http_version: "",
+            status: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            duration: Duration::ZERO,
+            upstream: None,
+            backend: None,
+            user: None,
+            tier: None,
+            key_name: None,
+            decision: "",
+            limit: None,
+            request_id: None,
+            user_agent: None,
+            shard: 0,
+        }
+    }
 }
 
 /// Appends `entry` to `out` as one line of JSON with its newline. Allocates only when `out` has to
@@ -61,7 +91,9 @@ pub fn write_line(entry: &Entry<'_>, out: &mut Vec<u8>) {
 fn write_request(entry: &Entry<'_>, out: &mut Vec<u8>) {
     name("client.ip", out);
     write_quoted(entry.client.to_canonical(), out);
-    bytes("http.request.id", entry.request_id, out);
+    if let Some(id) = entry.request_id {
+        bytes("http.request.id", id, out);
+    }
     bytes("http.request.method", entry.method, out);
     text("http.version", entry.http_version, out);
     if let Some(host) = entry.host {
@@ -86,10 +118,7 @@ fn write_answer(entry: &Entry<'_>, out: &mut Vec<u8>) {
     let duration_ns = u64::try_from(entry.duration.as_nanos()).unwrap_or(u64::MAX);
     number("event.duration", duration_ns, out);
     optional("weir.upstream", entry.upstream, out);
-    if let Some(backend) = entry.backend {
-        name("destination.address", out);
-        write_quoted(backend, out);
-    }
+    optional("destination.address", entry.backend, out);
 }
 
 fn write_decision(entry: &Entry<'_>, out: &mut Vec<u8>) {

@@ -29,7 +29,7 @@ pub(super) fn entry() -> Entry<'static> {
         key_name: None,
         decision: "admitted",
         limit: None,
-        request_id: b"r-1",
+        request_id: Some(b"r-1"),
         user_agent: None,
         shard: 3,
     }
@@ -50,7 +50,7 @@ fn a_full_entry() {
         query: Some(b"a=1&api_key=s3cret"),
         host: Some(b"api.example:8080"),
         upstream: Some("api"),
-        backend: Some("127.0.0.1:5001".parse().expect("an address")),
+        backend: Some("127.0.0.1:5001"),
         user: Some("ada"),
         tier: Some("premium"),
         key_name: Some("mobile"),
@@ -105,7 +105,7 @@ proptest! {
             query: Some(&query),
             host: Some(&query),
             method: &path,
-            request_id: &query,
+            request_id: Some(&query),
             user: Some(&user),
             ..entry()
         });

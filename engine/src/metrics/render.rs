@@ -17,7 +17,7 @@ const EXPOSED_POWERS: std::ops::RangeInclusive<u32> = 14..=36;
 type Pick = fn(&ShardMetrics) -> &Counter;
 
 /// Counters without labels: name, help, and where it is kept.
-const COUNTERS: [(&str, &str, Pick); 14] = [
+const COUNTERS: [(&str, &str, Pick); 15] = [
     ("connections_accepted", "Client connections accepted.", |m| &m.connections_accepted),
     ("connections_refused", "Connections closed because a shard was full.", |m| {
         &m.connections_refused
@@ -38,6 +38,7 @@ const COUNTERS: [(&str, &str, Pick); 14] = [
     ("log_lines_dropped", "Access log lines dropped because the writer lagged.", |m| {
         &m.log_lines_dropped
     }),
+    ("panics", "Connections ended by a bug of the gateway.", |m| &m.panics),
 ];
 
 /// Everything the shards counted, then `extra`, in the Prometheus text format.

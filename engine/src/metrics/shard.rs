@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::{Counter, Histogram};
 
 /// Statuses counted on their own: those that a gateway makes or that its operator watches.
@@ -111,6 +113,8 @@ pub struct ShardMetrics {
     /// Requests without a valid credential where one is asked for.
     pub auth_failures: Counter,
     pub log_lines_dropped: Counter,
+    /// Connections ended by a bug of the gateway itself.
+    pub panics: Counter,
     timeouts: [Counter; Timeout::ALL.len()],
     /// From a request's first byte to its answer's last.
     pub latency: Histogram,
@@ -119,6 +123,13 @@ pub struct ShardMetrics {
 }
 
 impl ShardMetrics {
+    /// Counts one request that was answered, or given up on, after `elapsed`.
+    #[inline]
+    pub fn record_request(&self, status: u16, elapsed: Duration) {
+        self.requests.record(status);
+        self.latency.record_ns(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
+    }
+
     /// Counts one deadline that passed.
     #[inline]
     pub fn record_timeout(&self, kind: Timeout) {

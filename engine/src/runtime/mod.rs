@@ -23,8 +23,10 @@ pub mod os;
 pub mod probe;
 pub mod ring;
 mod time;
+mod timer;
 
 pub use time::{Instant, UnixNanos};
+pub use timer::{TICK, Timer, Timers};
 
 /// Where a stream can be opened to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,0 +1,269 @@
+//! Sends a request to a backend, and to another one when that is safe.
+//!
+//! A request goes to a second backend only if the first cannot have acted on it: the connection
+//! was never made, or the request is idempotent, all of it is still here, and nothing of an answer
+//! was seen (RFC 9110 section 9.2.2).
+
+use std::cell::Cell;
+use std::io;
+
+use weir_protocol::http::{ChunkedDecoder, RequestBody, RequestHead};
+use weir_protocol::limit::fields::Standing;
+
+use super::conversation::{Conversation, Outcome, ReplyFault};
+use super::exchange::Done;
+use super::heads::{CallerFields, write_request};
+use super::pump::{Pump, PumpError, Sink, Source, WaitsFor};
+use crate::metrics::Timeout;
+use crate::runtime::Runtime;
+use crate::shard::{Class, Connection, Shard, ShardSnapshot};
+use crate::upstream::{Backend, Upstream, balancer::round_robin};
+
+/// Further attempts for one request, whatever the number of backends.
+const RETRIES_MAX: usize = 2;
+
+/// A request on its way to an upstream.
+pub(super) struct Forward<'f, R: Runtime> {
+    pub(super) shard: &'f Shard<R>,
+    pub(super) snapshot: &'f ShardSnapshot,
+    pub(super) connection: &'f mut Connection<R>,
+    pub(super) head: &'f RequestHead<'f, 'f>,
+    pub(super) spare: &'f [u8],
+    pub(super) upstream: &'f Upstream,
+    pub(super) cursor: &'f Cell<usize>,
+    pub(super) caller: CallerFields<'f>,
+    pub(super) standings: &'f [Standing<'f>],
+    /// Whether the client's connection may live on.
+    pub(super) persistent: bool,
+}
+
+/// An answer that was passed on, or broke off on the way.
+pub(super) struct Forwarded {
+    pub(super) status: u16,
+    pub(super) request_bytes: u64,
+    pub(super) response_bytes: u64,
+    /// Index into the upstream's backends.
+    pub(super) backend: usize,
+    pub(super) done: Done,
+}
+
+/// Why there is no answer to pass on. Nothing was sent to the client yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    Answer { status: u16, detail: &'static str },
+    ClientGone,
+}
+
+/// A failed attempt.
+struct Failure {
+    fault: Fault,
+    /// Whether another backend may be asked.
+    retry: Retry,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    No,
+    /// At another backend.
+    Elsewhere,
+    /// At the same one: only the kept connection was stale.
+    Fresh,
+}
+
+impl<'f, R: Runtime> Forward<'f, R> {
+    pub(super) async fn run(&mut self) -> Result<Forwarded, Fault> {
+        let mut tried = Tried::default();
+        let mut last = Fault::Answer { status: 503, detail: "no backend is healthy" };
+        for _ in 0..=RETRIES_MAX {
+            let Some(index) = self.choose(&tried) else { break };
+            tried.insert(index);
+            match self.ask(index).await {
+                Ok(forwarded) => return Ok(forwarded),
+                Err(failure) => {
+                    last = failure.fault;
+                    if failure.retry == Retry::No {
+                        break;
+                    }
+                    self.shard.metrics.retries.increment();
+                }
+            }
+        }
+        Err(last)
+    }
+
+    fn choose(&self, tried: &Tried) -> Option<usize> {
+        let backends = &self.upstream.backends;
+        let eligible = |index: usize| backends[index].is_healthy() && !tried.contains(index);
+        let (index, next) = round_robin(self.cursor.get(), backends.len(), eligible)?;
+        self.cursor.set(next);
+        Some(index)
+    }
+
+    /// Asks one backend, a second time when a kept connection turned out to be stale.
+    async fn ask(&mut self, index: usize) -> Result<Forwarded, Failure> {
+        let upstream = self.upstream;
+        let backend: &Backend = &upstream.backends[index];
+        let _in_flight = backend.begin();
+        let kept = self.shard.pool.take(backend.id, self.shard.runtime.now());
+        if let Some(stream) = kept {
+            self.shard.metrics.backend_reuses.increment();
+            match self.converse(index, stream, true).await {
+                Err(failure) if failure.retry == Retry::Fresh => {}
+                result => return result,
+            }
+        }
+        let stream = self.connect(backend).await?;
+        self.converse(index, stream, false).await
+    }
+
+    async fn connect(&self, backend: &Backend) -> Result<R::Stream, Failure> {
+        let deadline = self.shard.runtime.now() + self.upstream.connect_timeout;
+        let connected = self.shard.runtime.connect(&backend.endpoint, deadline).await;
+        connected.inspect(|_| self.shard.metrics.backend_connects.increment()).map_err(|error| {
+            backend.count_failure();
+            self.shard.metrics.backend_connect_errors.increment();
+            let fault = if error.kind() == io::ErrorKind::TimedOut {
+                self.shard.metrics.record_timeout(Timeout::Connect);
+                Fault::Answer { status: 504, detail: "the backend could not be reached in time" }
+            } else {
+                Fault::Answer { status: 502, detail: "the backend could not be reached" }
+            };
+            Failure { fault, retry: Retry::Elsewhere }
+        })
+    }
+
+    async fn converse(
+        &mut self,
+        index: usize,
+        stream: R::Stream,
+        reused: bool,
+    ) -> Result<Forwarded, Failure> {
+        let backend: &Backend = &self.upstream.backends[index];
+        let (upload, spare_used) = self.upload();
+        let conversation = Conversation::new(
+            self.shard,
+            self.snapshot,
+            self.connection,
+            self.head,
+            stream,
+            upload,
+        );
+        let outcome = conversation
+            .run(self.upstream.response_timeout, self.standings, self.persistent)
+            .await
+            .map_err(|fault| self.failure(backend, &fault, reused))?;
+        let Outcome { status, request_bytes, response_bytes, ending, rest, reusable } = outcome;
+        if let Some(stream) = reusable {
+            let (now, keep) = (self.shard.runtime.now(), self.upstream.keepalive_timeout);
+            self.shard.pool.put(backend.id, stream, now, keep, self.upstream.keepalive_connections);
+        }
+        Ok(Forwarded {
+            status,
+            request_bytes: request_bytes + self.inline_bytes() as u64,
+            response_bytes,
+            backend: index,
+            done: Done { ending, spare_used, rest },
+        })
+    }
+
+    /// The request as it goes out, and how many bytes behind its head it uses.
+    fn upload(&self) -> (Pump, usize) {
+        let buffers = &self.shard.buffers;
+        let mut out = buffers.output();
+        write_request(&mut out, self.head, self.connection.peer.ip(), self.caller);
+        let most = self.snapshot.config.http.body_bytes_max;
+        match self.head.body {
+            RequestBody::None => {
+                (Pump::new(buffers, out, None, Source::Length(0), Sink::Identity, most), 0)
+            }
+            RequestBody::Length(length) => {
+                let inline = self.inline_bytes();
+                out.extend_from_slice(&self.spare[..inline]);
+                let source = Source::Length(length - inline as u64);
+                (Pump::new(buffers, out, None, source, Sink::Identity, most), inline)
+            }
+            RequestBody::Chunked => {
+                let input = (!self.spare.is_empty()).then(|| {
+                    let mut input = buffers.input(Class::holding(self.spare.len()));
+                    input.append(self.spare);
+                    input
+                });
+                let source = Source::Chunked(Box::new(ChunkedDecoder::new()));
+                (Pump::new(buffers, out, input, source, Sink::Chunked, most), self.spare.len())
+            }
+        }
+    }
+
+    /// Body bytes of a known length that came together with the head.
+    fn inline_bytes(&self) -> usize {
+        match self.head.body {
+            RequestBody::Length(length) => {
+                usize::try_from(length).unwrap_or(usize::MAX).min(self.spare.len())
+            }
+            RequestBody::None | RequestBody::Chunked => 0,
+        }
+    }
+
+    /// Whether all of the request is still here.
+    fn is_replayable(&self) -> bool {
+        match self.head.body {
+            RequestBody::None => true,
+            RequestBody::Length(length) => length <= self.spare.len() as u64,
+            RequestBody::Chunked => false,
+        }
+    }
+
+    fn failure(&self, backend: &Backend, fault: &ReplyFault, reused: bool) -> Failure {
+        let metrics = &self.shard.metrics;
+        let answer = |status, detail| Fault::Answer { status, detail };
+        let mut retry = Retry::No;
+        let fault = match fault {
+            ReplyFault::Client(PumpError::Framing(_)) => {
+                answer(400, "the body's chunks are malformed")
+            }
+            ReplyFault::Client(PumpError::TooLarge) => {
+                answer(413, "the body is larger than the limit")
+            }
+            ReplyFault::Client(_) => Fault::ClientGone,
+            ReplyFault::TimedOut { upload: Some(WaitsFor::Source) } => {
+                metrics.record_timeout(Timeout::Body);
+                answer(408, "the request's body took too long")
+            }
+            ReplyFault::TimedOut { .. } => {
+                backend.count_failure();
+                metrics.record_timeout(Timeout::Response);
+                answer(504, "the backend did not answer in time")
+            }
+            ReplyFault::NoAnswer => {
+                backend.count_failure();
+                if self.head.method.is_idempotent() && self.is_replayable() {
+                    retry = if reused { Retry::Fresh } else { Retry::Elsewhere };
+                }
+                answer(502, "the backend closed without an answer")
+            }
+            ReplyFault::Malformed => {
+                backend.count_failure();
+                answer(502, "the backend's answer cannot be passed on")
+            }
+        };
+        Failure { fault, retry }
+    }
+}
+
+/// The backends that were asked. Beyond 64 all share the last bit, which only costs retries.
+#[derive(Default)]
+struct Tried(u64);
+
+impl Tried {
+    fn insert(&mut self, index: usize) {
+        self.0 |= Self::bit(index);
+    }
+
+    fn contains(&self, index: usize) -> bool {
+        self.0 & Self::bit(index) != 0
+    }
+
+    fn bit(index: usize) -> u64 {
+        1 << index.min(63)
+    }
+}

@@ -1,0 +1,18 @@
+//! One exchange, from the first byte of a request to the last byte of its answer.
+//!
+//! Read the head, find the route, ask admission, forward or refuse, write the log line. Bodies move
+//! in [`pump`]; the talk with a backend is in [`forward`] and [`conversation`].
+
+mod answer;
+mod conversation;
+mod exchange;
+mod forward;
+mod heads;
+mod io;
+mod pool;
+mod pump;
+
+pub use answer::{Answer, AnswerContext};
+pub use exchange::{After, exchange};
+pub use io::write_all;
+pub use pool::Pool;

@@ -1,0 +1,101 @@
+//! Takes connections from a listener and starts their tasks.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use super::connection::{Connection, serve};
+use super::future_pool::FuturePool;
+use super::{OpenConnection, Shard};
+use crate::proxy::{Answer, AnswerContext, exchange, write_all};
+use crate::runtime::{Listener, Runtime, Timer};
+
+/// After an error the listener rests: descriptors do not come back by asking again at once.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a connection over the limit may take to read that it is refused.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Accepts until the shard drains; what the kernel had already accepted is still served.
+pub(super) async fn accept<R: Runtime>(shard: Rc<Shard<R>>, listener: R::Listener, index: usize) {
+    let futures = Rc::new(FuturePool::default());
+    let pause = shard.timers.timer();
+    while let Some(accepted) = next(&shard, &listener, &pause).await {
+        match accepted {
+            Ok((stream, peer)) => {
+                shard.metrics.connections_accepted.increment();
+                let connection = Connection::new(stream, shard.timers.timer(), peer, index);
+                let guard = shard.opened();
+                let most = shard.snapshot().config.engine.connections_per_shard;
+                if shard.open.get() > most {
+                    shard.metrics.connections_refused.increment();
+                    shard.runtime.spawn(refuse(Rc::clone(&shard), connection, guard));
+                    continue;
+                }
+                let task = serve(Rc::clone(&shard), connection, Rc::clone(&futures), exchange::<R>);
+                shard.runtime.spawn(contain(Rc::clone(&shard), task, guard));
+            }
+            Err(_) => {
+                shard.metrics.accept_errors.increment();
+                pause.arm(shard.runtime.now() + PAUSE);
+                poll_fn(|cx| pause.poll_expired(cx)).await;
+                pause.disarm();
+            }
+        }
+    }
+}
+
+/// The next connection, or `None` once the shard drains and the backlog is empty.
+async fn next<R: Runtime>(
+    shard: &Shard<R>,
+    listener: &R::Listener,
+    wake: &Timer,
+) -> Option<io::Result<(R::Stream, SocketAddr)>> {
+    let mut accept = pin!(listener.accept());
+    poll_fn(|cx| {
+        if let Poll::Ready(accepted) = accept.as_mut().poll(cx) {
+            return Poll::Ready(Some(accepted));
+        }
+        if shard.is_draining() {
+            return Poll::Ready(None);
+        }
+        // Registers this task for `Timers::wake_all`.
+        let _ = wake.poll_expired(cx);
+        Poll::Pending
+    })
+    .await
+}
+
+/// A panic ends its connection, not the shard.
+async fn contain<R: Runtime>(
+    shard: Rc<Shard<R>>,
+    task: impl Future<Output = ()>,
+    guard: OpenConnection<R>,
+) {
+    if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+        shard.metrics.panics.increment();
+    }
+    drop(guard);
+}
+
+/// Answers 503 without reading the request.
+async fn refuse<R: Runtime>(
+    shard: Rc<Shard<R>>,
+    mut connection: Connection<R>,
+    guard: OpenConnection<R>,
+) {
+    let answer =
+        Answer { retry_after_ns: Some(1_000_000_000), ..Answer::new(503, "too many connections") };
+    let out = answer.compose(&shard, AnswerContext::LAST_WORD);
+    let deadline = shard.runtime.now() + REFUSAL_TIMEOUT;
+    // Whether the client reads it is up to the client.
+    let _ = write_all(&mut connection, &out, deadline).await;
+    drop(guard);
+}

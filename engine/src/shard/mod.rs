@@ -1,0 +1,233 @@
+//! One core's share of the engine: its connections, buffers, timers and pools, and nothing that
+//! another core writes but the slot table and the backends' cells.
+
+mod accept;
+mod buffers;
+mod connection;
+mod date;
+mod future_pool;
+mod mailbox;
+
+use std::cell::{Cell, Ref, RefCell};
+use std::future::poll_fn;
+use std::ops::Deref;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+pub use buffers::{Buffers, Class, Input, Output};
+pub use connection::Connection;
+pub use mailbox::Mailbox;
+
+use crate::access_log::ShardLog;
+use crate::metrics::ShardMetrics;
+use crate::proxy::Pool;
+use crate::runtime::{Runtime, Timer, Timers};
+use crate::slots::SlotTable;
+use crate::snapshot::Snapshot;
+use date::DateCache;
+
+/// How long a log line may wait in its shard.
+const LOG_DELAY: Duration = Duration::from_millis(100);
+
+/// What the control plane tells a shard.
+pub enum Command {
+    /// Requests that begin from now on use this configuration.
+    Snapshot(Arc<Snapshot>),
+    /// Accept no more, close what is idle, finish what is in flight, then end.
+    Drain,
+    /// End now.
+    Stop,
+}
+
+/// What a shard is made of.
+pub struct ShardSetup {
+    pub id: usize,
+    pub mailbox: Arc<Mailbox<Command>>,
+    pub snapshot: Arc<Snapshot>,
+    pub table: Arc<SlotTable>,
+    pub metrics: Arc<ShardMetrics>,
+    /// `None` when there is no access log.
+    pub log: Option<ShardLog>,
+}
+
+/// A snapshot as one shard holds it: its reference count and the balancers' cursors stay here.
+pub struct ShardSnapshot {
+    shared: Arc<Snapshot>,
+    cursors: Vec<Cell<usize>>,
+}
+
+pub struct Shard<R: Runtime> {
+    pub id: usize,
+    pub runtime: R,
+    pub timers: Timers,
+    pub buffers: Buffers,
+    pub pool: Pool<R::Stream>,
+    pub table: Arc<SlotTable>,
+    pub metrics: Arc<ShardMetrics>,
+    snapshot: RefCell<Rc<ShardSnapshot>>,
+    log: RefCell<Option<ShardLog>>,
+    log_flush: Timer,
+    date: DateCache,
+    draining: Cell<bool>,
+    open: Cell<usize>,
+    last_closed: RefCell<Option<Waker>>,
+}
+
+/// Serves `listeners`, which stand in the order of the configuration's, until drained or stopped.
+pub async fn run<R: Runtime>(runtime: R, setup: ShardSetup, listeners: Vec<R::Listener>) {
+    let mailbox = Arc::clone(&setup.mailbox);
+    let shard = Rc::new(Shard::new(runtime, setup));
+    let runtime = &shard.runtime;
+    runtime.spawn(shard.timers.clone().drive(runtime.clone()));
+    runtime.spawn({
+        let shard = Rc::clone(&shard);
+        async move { shard.pool.sweep(|| shard.runtime.now()).await }
+    });
+    runtime.spawn(flush_log(Rc::clone(&shard)));
+    for (index, listener) in listeners.into_iter().enumerate() {
+        runtime.spawn(accept::accept(Rc::clone(&shard), listener, index));
+    }
+    obey(&shard, &mailbox).await;
+    shard.flush_log_now();
+}
+
+async fn obey<R: Runtime>(shard: &Shard<R>, mailbox: &Mailbox<Command>) {
+    loop {
+        let mut next = pin!(mailbox.receive());
+        let command = poll_fn(|cx| {
+            if let Poll::Ready(command) = next.as_mut().poll(cx) {
+                return Poll::Ready(Some(command));
+            }
+            if shard.is_draining() && shard.open.get() == 0 {
+                return Poll::Ready(None);
+            }
+            *shard.last_closed.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        match command.await {
+            Some(Command::Snapshot(snapshot)) => shard.install(snapshot),
+            Some(Command::Drain) => {
+                shard.draining.set(true);
+                shard.timers.wake_all();
+            }
+            Some(Command::Stop) | None => return,
+        }
+    }
+}
+
+/// Hands log lines to the writer a moment after they were written; never returns.
+async fn flush_log<R: Runtime>(shard: Rc<Shard<R>>) {
+    loop {
+        poll_fn(|cx| shard.log_flush.poll_expired(cx)).await;
+        shard.log_flush.disarm();
+        shard.flush_log_now();
+    }
+}
+
+impl<R: Runtime> Shard<R> {
+    fn new(runtime: R, setup: ShardSetup) -> Self {
+        let timers = Timers::new(runtime.now());
+        Self {
+            id: setup.id,
+            pool: Pool::new(&timers),
+            log_flush: timers.timer(),
+            timers,
+            buffers: Buffers::default(),
+            table: setup.table,
+            metrics: setup.metrics,
+            snapshot: RefCell::new(Rc::new(ShardSnapshot::new(setup.snapshot, setup.id))),
+            log: RefCell::new(setup.log),
+            date: DateCache::default(),
+            draining: Cell::new(false),
+            open: Cell::new(0),
+            last_closed: RefCell::new(None),
+            runtime,
+        }
+    }
+
+    /// The configuration for a request that begins now.
+    pub fn snapshot(&self) -> Rc<ShardSnapshot> {
+        Rc::clone(&self.snapshot.borrow())
+    }
+
+    fn install(&self, snapshot: Arc<Snapshot>) {
+        *self.snapshot.borrow_mut() = Rc::new(ShardSnapshot::new(snapshot, self.id));
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// The current time as an IMF-fixdate (RFC 9110 section 5.6.7).
+    pub fn date(&self) -> Ref<'_, str> {
+        self.date.get(self.runtime.wall())
+    }
+
+    /// Appends one line to the access log, if there is one.
+    pub fn log(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut log = self.log.borrow_mut();
+        let Some(log) = log.as_mut() else { return };
+        log.push(write);
+        self.metrics.log_lines_dropped.set(log.lines_dropped());
+        self.log_flush.arm_if_disarmed(self.runtime.now() + LOG_DELAY);
+    }
+
+    pub fn has_log(&self) -> bool {
+        self.log.borrow().is_some()
+    }
+
+    fn flush_log_now(&self) {
+        let mut log = self.log.borrow_mut();
+        // A writer that lags keeps the lines here for another while.
+        if log.as_mut().is_some_and(|log| !log.flush()) {
+            self.log_flush.arm(self.runtime.now() + LOG_DELAY);
+        }
+    }
+
+    fn opened(self: &Rc<Self>) -> OpenConnection<R> {
+        self.open.set(self.open.get() + 1);
+        self.metrics.connections_open.set(self.open.get() as u64);
+        OpenConnection(Rc::clone(self))
+    }
+}
+
+/// Counts a connection until dropped.
+struct OpenConnection<R: Runtime>(Rc<Shard<R>>);
+
+impl<R: Runtime> Drop for OpenConnection<R> {
+    fn drop(&mut self) {
+        let open = self.0.open.get() - 1;
+        self.0.open.set(open);
+        self.0.metrics.connections_open.set(open as u64);
+        if open == 0
+            && self.0.is_draining()
+            && let Some(waker) = self.0.last_closed.borrow_mut().take()
+        {
+            waker.wake();
+        }
+    }
+}
+
+impl ShardSnapshot {
+    fn new(shared: Arc<Snapshot>, shard: usize) -> Self {
+        // Shards start at different backends, or a burst of first requests would all meet one.
+        let cursors = shared.upstreams.iter().map(|_| Cell::new(shard)).collect();
+        Self { shared, cursors }
+    }
+
+    /// Where the balancer of an upstream stands.
+    pub fn cursor(&self, upstream: usize) -> &Cell<usize> {
+        &self.cursors[upstream]
+    }
+}
+
+impl Deref for ShardSnapshot {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.shared
+    }
+}

@@ -1,0 +1,200 @@
+//! A configuration compiled for the shards: immutable, swapped whole.
+//!
+//! What must outlive a swap is not in here but referred to: backends come from the [`Registry`],
+//! counters from the slot table under names that stay the same.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ring::digest;
+use weir_protocol::http::HeadLimits;
+use weir_protocol::jwt;
+use weir_protocol::limit::window::{Window, WindowError};
+
+use crate::config::{Callers, Config, JwtConfig, LimitConfig, LimitKey, LimitRate, OnFull, Rate};
+use crate::router::Router;
+use crate::runtime::Endpoint;
+use crate::slots::Policy;
+use crate::upstream::{Registry, Upstream};
+
+/// The name of the upstream that is this engine's own control plane.
+pub const CONTROL: &str = "control";
+
+pub struct Snapshot {
+    pub config: Config,
+    /// Counts reloads, from 1.
+    pub generation: u64,
+    pub router: Router,
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// Index into `upstreams` of the control plane, where there is one.
+    pub control: Option<usize>,
+    pub limits: Vec<Limit>,
+    pub jwt: Option<TokenVerifier>,
+    pub head_limits: HeadLimits,
+    /// SHA-256 of an API key to its index in the configuration.
+    keys: BTreeMap<[u8; 32], usize>,
+}
+
+pub struct TokenVerifier {
+    pub key: jwt::Key,
+    pub expectations: jwt::Expectations,
+}
+
+/// A limit ready to be charged.
+pub struct Limit {
+    pub name: String,
+    pub key: LimitKey,
+    pub dry_run: bool,
+    pub on_full: OnFull,
+    pub callers: Callers,
+    rates: Rates,
+}
+
+enum Rates {
+    Fixed(Quota),
+    /// Indexed by tier.
+    Tier(Vec<Quota>),
+}
+
+/// A rate as the slot table and the answers want it.
+pub struct Quota {
+    pub policy: Policy,
+    pub count: u32,
+    pub window_s: u64,
+}
+
+/// What `parse` should have refused; kept as an error so that nothing panics on a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error("limit {name:?}: {source}")]
+    Limit { name: String, source: WindowError },
+    #[error("the token secret: {0}")]
+    Token(jwt::KeyError),
+}
+
+impl Snapshot {
+    /// `control_pages` is the Unix socket of the control plane's pages.
+    pub fn build(
+        config: Config,
+        generation: u64,
+        registry: &mut Registry,
+        control_pages: Option<&Path>,
+    ) -> Result<Self, SnapshotError> {
+        let mut upstreams: Vec<_> =
+            config.upstreams.iter().map(|u| Arc::new(upstream(u, registry))).collect();
+        let control = control_pages.map(|pages| {
+            upstreams.push(Arc::new(control_upstream(pages, registry)));
+            upstreams.len() - 1
+        });
+        let listener = config.listeners.iter().position(|l| l.name == CONTROL);
+        let http = &config.http;
+        Ok(Self {
+            generation,
+            router: Router::new(&config.routes, config.listeners.len(), listener),
+            upstreams,
+            control,
+            limits: limits(&config)?,
+            jwt: config.jwt.as_ref().map(token_verifier).transpose()?,
+            head_limits: HeadLimits {
+                head_bytes: http.head_bytes_max,
+                target_bytes: http.target_bytes_max,
+                fields: http.fields_max,
+            },
+            keys: config.keys.iter().enumerate().map(|(i, key)| (key.digest, i)).collect(),
+            config,
+        })
+    }
+
+    /// The index in the configuration of an API key, by its plain text. The comparison is of
+    /// digests, so its time says nothing about the key.
+    pub fn find_key(&self, plain: &[u8]) -> Option<usize> {
+        let digest = digest::digest(&digest::SHA256, plain);
+        self.keys.get(digest.as_ref()).copied()
+    }
+
+    pub fn find_tier(&self, name: &str) -> Option<usize> {
+        self.config.tiers.iter().position(|tier| tier.name == name)
+    }
+}
+
+impl Limit {
+    /// The allowance of a caller of `tier`; `None` when the limit goes by tier and there is none.
+    pub fn quota(&self, tier: Option<usize>) -> Option<&Quota> {
+        match &self.rates {
+            Rates::Fixed(quota) => Some(quota),
+            Rates::Tier(quotas) => quotas.get(tier?),
+        }
+    }
+}
+
+fn upstream(config: &crate::config::UpstreamConfig, registry: &mut Registry) -> Upstream {
+    let backend = |b: &crate::config::BackendConfig| {
+        registry.backend(&config.name, &Endpoint::Tcp(b.address))
+    };
+    Upstream {
+        name: config.name.clone(),
+        backends: config.backends.iter().map(backend).collect(),
+        health: config.health.clone(),
+        connect_timeout: config.connect_timeout,
+        response_timeout: config.response_timeout,
+        keepalive_timeout: config.keepalive_timeout,
+        keepalive_connections: config.keepalive_connections,
+    }
+}
+
+fn control_upstream(pages: &Path, registry: &mut Registry) -> Upstream {
+    Upstream {
+        name: CONTROL.to_owned(),
+        backends: vec![registry.backend(CONTROL, &Endpoint::Unix(pages.to_owned()))],
+        health: None,
+        connect_timeout: Duration::from_secs(2),
+        response_timeout: Duration::from_secs(30),
+        keepalive_timeout: Duration::from_secs(30),
+        keepalive_connections: 16,
+    }
+}
+
+fn limits(config: &Config) -> Result<Vec<Limit>, SnapshotError> {
+    config.limits.iter().map(|limit| compile_limit(limit, config)).collect()
+}
+
+fn compile_limit(limit: &LimitConfig, config: &Config) -> Result<Limit, SnapshotError> {
+    let quota = |rate: Rate| quota(&limit.name, rate);
+    Ok(Limit {
+        name: limit.name.clone(),
+        key: limit.key,
+        dry_run: limit.dry_run,
+        on_full: limit.on_full,
+        callers: limit.callers,
+        rates: match limit.rate {
+            LimitRate::Fixed(rate) => Rates::Fixed(quota(rate)?),
+            LimitRate::Tier => Rates::Tier(
+                config.tiers.iter().map(|tier| quota(tier.rate)).collect::<Result<_, _>>()?,
+            ),
+        },
+    })
+}
+
+fn quota(name: &str, rate: Rate) -> Result<Quota, SnapshotError> {
+    let window_ns = u64::try_from(rate.window.as_nanos()).unwrap_or(u64::MAX);
+    let window = Window::new(rate.count, window_ns)
+        .map_err(|source| SnapshotError::Limit { name: name.to_owned(), source })?;
+    Ok(Quota {
+        policy: Policy::new(name, window),
+        count: rate.count,
+        window_s: rate.window.as_secs(),
+    })
+}
+
+fn token_verifier(config: &JwtConfig) -> Result<TokenVerifier, SnapshotError> {
+    Ok(TokenVerifier {
+        key: jwt::Key::hs256(&config.secret).map_err(SnapshotError::Token)?,
+        expectations: jwt::Expectations {
+            issuer: config.issuer.clone(),
+            audience: config.audience.clone(),
+            leeway_s: config.leeway.as_secs(),
+        },
+    })
+}

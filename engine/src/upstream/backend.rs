@@ -1,0 +1,117 @@
+//! A backend as all shards see it: a few atomics, exact across cores, that outlive reloads.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::runtime::Endpoint;
+
+/// Names a backend for the life of the process; never reused, so that a pool cannot hand out a
+/// connection to somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BackendId(u32);
+
+impl BackendId {
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+#[derive(Debug)]
+pub struct Backend {
+    pub id: BackendId,
+    pub endpoint: Endpoint,
+    /// As logs, metrics and pages name it.
+    pub label: String,
+    healthy: AtomicBool,
+    in_flight: AtomicU32,
+    requests: AtomicU64,
+    failures: AtomicU64,
+    /// What the last active check found; written by the checker, read by `weirctl backends`.
+    last_check: Mutex<String>,
+}
+
+impl Backend {
+    fn new(id: BackendId, endpoint: Endpoint) -> Self {
+        Self {
+            id,
+            label: endpoint.to_string(),
+            endpoint,
+            healthy: AtomicBool::new(true),
+            in_flight: AtomicU32::new(0),
+            requests: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            last_check: Mutex::new("not checked yet".into()),
+        }
+    }
+
+    // The words below are independent of each other and guard no other memory, so every access is
+    // relaxed: a reader needs a recent value, not an order.
+
+    pub fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+    }
+
+    pub fn set_healthy(&self, healthy: bool) {
+        self.healthy.store(healthy, Ordering::Relaxed);
+    }
+
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// No answer, or none that could be used.
+    pub fn count_failure(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request until the guard is dropped.
+    pub fn begin(&self) -> InFlight<'_> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(self)
+    }
+
+    pub fn last_check(&self) -> String {
+        self.last_check.lock().map(|text| text.clone()).unwrap_or_default()
+    }
+
+    /// Control plane only: shards take no lock.
+    pub fn set_last_check(&self, text: String) {
+        if let Ok(mut last) = self.last_check.lock() {
+            *last = text;
+        }
+    }
+}
+
+/// A request that a backend has not finished.
+pub struct InFlight<'a>(&'a Backend);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Every backend this process has known, by upstream and endpoint: a reload finds the same
+/// [`Backend`], with its health and counts, under the same name.
+#[derive(Default)]
+pub struct Registry {
+    known: BTreeMap<(String, String), Arc<Backend>>,
+}
+
+impl Registry {
+    pub fn backend(&mut self, upstream: &str, endpoint: &Endpoint) -> Arc<Backend> {
+        let id = BackendId(u32::try_from(self.known.len()).expect("fewer backends than 2^32"));
+        let entry = self.known.entry((upstream.to_owned(), endpoint.to_string()));
+        Arc::clone(entry.or_insert_with(|| Arc::new(Backend::new(id, endpoint.clone()))))
+    }
+}

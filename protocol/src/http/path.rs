@@ -1,0 +1,156 @@
+//! Paths as rules see them.
+
+/// A percent sign that two hexadecimal digits do not follow, or an encoded NUL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("malformed percent-encoding in the path")]
+pub struct PathError;
+
+/// The path that rules are matched against: percent-encoding decoded (an encoded slash too), empty
+/// segments merged, dot segments removed (RFC 3986 section 5.2.4).
+///
+/// Backends differ in what they take for the same path. Matching the most decoded form means that
+/// no spelling of `/admin` walks around a rule for `/admin`. A path that is normal already comes
+/// back as it is; otherwise the result is built in `scratch`.
+///
+/// # Errors
+/// [`PathError`], which deserves a 400: a backend may guess what is meant, a gateway must not.
+pub fn normalise_path<'a>(path: &'a str, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], PathError> {
+    if is_normal(path.as_bytes()) {
+        return Ok(path.as_bytes());
+    }
+    scratch.clear();
+    decode(path.as_bytes(), scratch)?;
+    remove_segments(scratch);
+    Ok(scratch)
+}
+
+/// Whether there is nothing to decode, merge or remove. May say no to a normal path.
+fn is_normal(path: &[u8]) -> bool {
+    memchr::memchr(b'%', path).is_none()
+        && !path.windows(2).any(|pair| pair == b"//" || pair == b"/.")
+}
+
+fn decode(path: &[u8], out: &mut Vec<u8>) -> Result<(), PathError> {
+    let mut rest = path;
+    while let Some((&byte, after)) = rest.split_first() {
+        if byte != b'%' {
+            out.push(byte);
+            rest = after;
+            continue;
+        }
+        let (Some(high), Some(low)) = (hex(after.first()), hex(after.get(1))) else {
+            return Err(PathError);
+        };
+        match high << 4 | low {
+            0 => return Err(PathError),
+            decoded => out.push(decoded),
+        }
+        rest = &after[2..];
+    }
+    Ok(())
+}
+
+fn hex(digit: Option<&u8>) -> Option<u8> {
+    match digit? {
+        digit @ b'0'..=b'9' => Some(digit - b'0'),
+        digit @ b'a'..=b'f' => Some(digit - b'a' + 10),
+        digit @ b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// In place: what is kept never grows. `..` at the root stays at the root.
+fn remove_segments(path: &mut Vec<u8>) {
+    let absolute = path.first() == Some(&b'/');
+    let trailing = matches!(path.rsplit(|b| *b == b'/').next(), Some(b"" | b"." | b".."));
+    let mut kept = 0;
+    let mut from = 0;
+    while from < path.len() {
+        let to = path[from..].iter().position(|b| *b == b'/').map_or(path.len(), |at| from + at);
+        match &path[from..to] {
+            b"" | b"." => {}
+            b".." => kept = path[..kept].iter().rposition(|b| *b == b'/').unwrap_or(0),
+            _ => {
+                if absolute || kept > 0 {
+                    // Every kept segment follows a slash that was read, so there is room for one.
+                    path[kept] = b'/';
+                    kept += 1;
+                }
+                path.copy_within(from..to, kept);
+                kept += to - from;
+            }
+        }
+        from = to + 1;
+    }
+    path.truncate(kept);
+    if path.is_empty() || (trailing && !path.ends_with(b"/")) {
+        path.push(b'/');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn normal(path: &str) -> String {
+        let mut scratch = Vec::new();
+        let bytes = normalise_path(path, &mut scratch).map(<[u8]>::to_vec);
+        bytes.map_or_else(|e| e.to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    #[test]
+    fn spellings_of_one_path_are_one() {
+        for spelling in [
+            "/api/v2/premium",
+            "//api/v2/premium",
+            "/api//v2///premium",
+            "/api/./v2/premium",
+            "/api/x/../v2/premium",
+            "/../api/v2/premium",
+            "/api/v2/%70remium",
+            "/api%2Fv2%2fpremium",
+            "/api/x/%2e%2E/v2/premium",
+            "/api/x%2F..%2Fv2/premium",
+        ] {
+            assert_eq!(normal(spelling), "/api/v2/premium", "{spelling}");
+        }
+    }
+
+    #[test]
+    fn trailing_slashes_and_roots_stay() {
+        assert_eq!(normal("/"), "/");
+        assert_eq!(normal("//"), "/");
+        assert_eq!(normal("/.."), "/");
+        assert_eq!(normal("/a/b/.."), "/a/");
+        assert_eq!(normal("/a/b/."), "/a/b/");
+        assert_eq!(normal("/a%2F"), "/a/");
+        assert_eq!(normal("/a/"), "/a/");
+        assert_eq!(normal("/.well-known/x"), "/.well-known/x");
+        assert_eq!(normal("/a..b/...c"), "/a..b/...c");
+        assert_eq!(normal("*"), "*");
+    }
+
+    #[test]
+    fn malformed_encodings_are_refused() {
+        for path in ["/%", "/%4", "/%zz", "/a%", "/%00", "/%+1"] {
+            assert_eq!(normalise_path(path, &mut Vec::new()), Err(PathError), "{path}");
+        }
+    }
+
+    proptest! {
+        /// What is normal has no dot segment, no empty segment, and is its own normal form.
+        #[test]
+        fn the_result_has_nothing_left_to_remove(path in "/([a-c./]|%2[eEfF]|%6[1-3]){0,24}") {
+            let once = normal(&path);
+            let inner = once.trim_start_matches('/').trim_end_matches('/');
+            prop_assert!(once.starts_with('/'));
+            prop_assert!(!once.contains("//"), "{}", once);
+            prop_assert!(
+                inner.is_empty() || inner.split('/').all(|s| !matches!(s, "" | "." | "..")),
+                "{}", once
+            );
+            prop_assert_eq!(normal(&once), once);
+        }
+    }
+}
