@@ -1,0 +1,242 @@
+//! A gateway under test.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::process::{Finished, Process};
+use crate::wait::{self, PATIENCE};
+use crate::{binaries, ports};
+
+/// The parts of a configuration that most tests share: everything of the engine in the test's own
+/// folder. `[engine]` goes on for whoever appends keys, since it is the last table.
+pub const COMMON: &str = "\
+[control]
+address = \"127.0.0.1:@port:control@\"
+socket = \"@folder@/weir.sock\"
+
+[engine]
+ledger = \"@folder@/ledger\"
+";
+
+/// How a gateway is to be started. In the configuration `@folder@` stands for a temporary folder
+/// of its own and `@port:NAME@` for a free port, the same one wherever NAME is the same.
+pub struct Launch {
+    config: String,
+    environment: Vec<(String, String)>,
+}
+
+impl Launch {
+    pub fn new(config: impl Into<String>) -> Self {
+        Self { config: config.into(), environment: Vec::new() }
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts it and waits until all its listeners answer.
+    ///
+    /// # Panics
+    /// When it ends instead, or does not listen in time.
+    #[track_caller]
+    pub fn start(self) -> Weir {
+        self.try_start().unwrap_or_else(|finished| panic!("weir ended at its start: {finished:#?}"))
+    }
+
+    /// Like [`Launch::start`], for a gateway that may refuse to.
+    ///
+    /// # Errors
+    /// What it said when it ended.
+    #[track_caller]
+    pub fn try_start(self) -> Result<Weir, Finished> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut names = Names { folder: folder.path().to_owned(), ports: BTreeMap::new() };
+        let config = names.fill_in(&self.config);
+        let config_path = folder.path().join("weir.toml");
+        std::fs::write(&config_path, &config).expect("writes the configuration");
+        let process = spawn(&config_path, &config, &self.environment)?;
+        let environment = self.environment;
+        Ok(Weir { process: Some(process), names, config, environment, config_path, folder })
+    }
+}
+
+/// A gateway, its folder and its configuration. Killed when dropped.
+pub struct Weir {
+    /// `None` while it is down between two starts.
+    process: Option<Process>,
+    names: Names,
+    /// With everything filled in.
+    config: String,
+    environment: Vec<(String, String)>,
+    config_path: PathBuf,
+    folder: TempDir,
+}
+
+impl Weir {
+    /// See [`Launch`].
+    #[track_caller]
+    pub fn start(config: &str) -> Self {
+        Launch::new(config).start()
+    }
+
+    /// The address at `@port:NAME@`.
+    ///
+    /// # Panics
+    /// When the configuration has no such name.
+    #[track_caller]
+    pub fn address(&self, name: &str) -> SocketAddr {
+        let port = self.names.ports.get(name).unwrap_or_else(|| panic!("no port named {name}"));
+        SocketAddr::from(([127, 0, 0, 1], *port))
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn config_path(&self) -> &Path {
+        &self.config_path
+    }
+
+    /// # Panics
+    /// While it is down.
+    #[track_caller]
+    pub fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("the gateway runs")
+    }
+
+    /// Puts another configuration into the file; the gateway learns of it by
+    /// [`Weir::hang_up`] or at its next start.
+    pub fn write_config(&mut self, config: &str) {
+        self.config = self.names.fill_in(config);
+        std::fs::write(&self.config_path, &self.config).expect("writes the configuration");
+    }
+
+    /// SIGHUP: reload, and reopen of the log.
+    #[track_caller]
+    pub fn hang_up(&mut self) {
+        self.process().signal(libc::SIGHUP);
+    }
+
+    /// `kill -9`: no chance to save anything.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// SIGTERM, and what it left behind after its drain.
+    #[track_caller]
+    pub fn terminate(&mut self) -> Finished {
+        self.process().signal(libc::SIGTERM);
+        self.process.take().expect("was running above").wait()
+    }
+
+    /// Starts it again, on the same ledger and ports, after [`Weir::kill`] or
+    /// [`Weir::terminate`].
+    ///
+    /// # Panics
+    /// While it runs, or when it does not come up.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        assert!(self.process.is_none(), "it is running");
+        let started = spawn(&self.config_path, &self.config, &self.environment);
+        let process = started.unwrap_or_else(|finished| panic!("no restart: {finished:#?}"));
+        self.process = Some(process);
+    }
+
+    /// Runs `weirctl` against it.
+    #[track_caller]
+    pub fn ctl(&self, arguments: &[&str]) -> Finished {
+        let mut command = Command::new(binaries::weirctl());
+        command.arg("--socket").arg(self.folder().join("weir.sock")).args(arguments);
+        Process::run(command)
+    }
+}
+
+/// What placeholders stand for.
+struct Names {
+    folder: PathBuf,
+    ports: BTreeMap<String, u16>,
+}
+
+impl Names {
+    fn fill_in(&mut self, text: &str) -> String {
+        let folder = self.folder.to_str().expect("a temporary folder of UTF-8");
+        let mut filled = text.replace("@folder@", folder);
+        while let Some((before, rest)) = filled.split_once("@port:") {
+            let (name, after) = rest.split_once('@').expect("a port's name ends with @");
+            let port = *self.ports.entry(name.into()).or_insert_with(ports::free);
+            filled = format!("{before}{port}{after}");
+        }
+        filled
+    }
+}
+
+/// Starts `weir run` and waits until it listens; else what it said when it ended.
+#[track_caller]
+fn spawn(path: &Path, config: &str, environment: &[(String, String)]) -> Result<Process, Finished> {
+    let mut command = Command::new(binaries::weir());
+    command.arg("run").arg("--config").arg(path).envs(environment.iter().cloned());
+    let mut process = Process::spawn(command);
+    for address in listening_addresses(config) {
+        let up = wait::poll(PATIENCE, || {
+            let ended = process.status().is_some();
+            let up = TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
+            (ended || up).then_some(up && !ended)
+        });
+        match up {
+            Some(true) => {}
+            Some(false) => return Err(process.wait()),
+            None => panic!("weir does not listen at {address}"),
+        }
+    }
+    Ok(process)
+}
+
+/// The values of `address` in `[[listener]]` and `[control]`. A scan of lines serves for the
+/// configurations of tests; broken ones are none of its business.
+fn listening_addresses(config: &str) -> Vec<SocketAddr> {
+    let mut table = "";
+    let mut addresses = Vec::new();
+    for line in config.lines().map(str::trim) {
+        if line.starts_with('[') {
+            table = line;
+        }
+        let Some((key, value)) = line.split_once('=') else { continue };
+        if matches!(table, "[[listener]]" | "[control]") && key.trim() == "address" {
+            addresses.extend(value.trim().trim_matches('"').parse::<SocketAddr>());
+        }
+    }
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_filled_in() {
+        let mut names = Names { folder: "/x/y".into(), ports: BTreeMap::new() };
+        let text = names.fill_in("@folder@/a @port:a@ @port:b@ @port:a@ health = { path = 1 }");
+        let (a, b) = (names.ports["a"], names.ports["b"]);
+        assert_ne!(a, b);
+        assert_eq!(text, format!("/x/y/a {a} {b} {a} health = {{ path = 1 }}"));
+        assert_eq!(names.fill_in("@port:b@"), b.to_string(), "also in a later configuration");
+    }
+
+    #[test]
+    fn listeners_are_found() {
+        let config = "[control]\naddress = \"127.0.0.1:1\"\nsocket=\"/s\"\n[[listener]]\n\
+            address = \"127.0.0.1:2\"\n[[upstream]]\nname = \"u\"\n[[upstream.backend]]\n\
+            address = \"127.0.0.1:3\"\n[[listener]]\n  address=\"[::1]:4\"\n";
+        let expected = ["127.0.0.1:1", "127.0.0.1:2", "[::1]:4"];
+        let expected = expected.map(|text| text.parse::<SocketAddr>().expect("an address"));
+        assert_eq!(listening_addresses(config), expected);
+    }
+}
