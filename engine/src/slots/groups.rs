@@ -10,7 +10,7 @@ use super::sync::Atomic;
 use super::{Charge, Policy, untouched};
 
 /// Slots of a group in production.
-pub(super) const GROUP_SLOTS: usize = 8;
+pub(crate) const GROUP_SLOTS: usize = 8;
 
 /// `G` slots make a group; there is a lock for each group.
 pub(super) struct Groups<'a, A, const G: usize = GROUP_SLOTS> {

@@ -35,8 +35,10 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use groups::GROUP_SLOTS;
 pub use recover::Recovered;
 pub use slot::SLOT_BYTES;
+pub(crate) use table::Mapping;
 pub use table::SlotTable;
 
 /// Names one counter: the keyed hash of a limit's name and a caller's key. Two keys share a counter

@@ -73,8 +73,12 @@ impl Model {
     }
 
     fn charge(&self, tag: u64, epoch: u64) -> Charge {
+        self.charge_under(&self.policy, tag, epoch)
+    }
+
+    fn charge_under(&self, policy: &Policy, tag: u64, epoch: u64) -> Charge {
         let groups: Groups<'_, AtomicU64, 1> = Groups { slots: &self.slots, locks: &self.locks };
-        groups.charge(&Ask { tag, policy: &self.policy, now_ns: epoch * SECOND, cost: 1 })
+        groups.charge(&Ask { tag, policy, now_ns: epoch * SECOND, cost: 1 })
     }
 
     fn admits(&self, tag: u64, epoch: u64) -> bool {
@@ -170,5 +174,25 @@ fn a_new_tag_is_never_seen_with_an_old_count() {
         // Before the change of hands the slot is another's; after it, one unit of two is left.
         let fits = matches!(lagging, Charge::TableFull | Charge::Admitted { remaining: 0, .. });
         assert!(fits, "{lagging:?}");
+    });
+}
+
+/// One key, two policies whose windows differ in length; the longer one's epoch 5 is the same time
+/// as the shorter one's 10. Neither reads a word in the other's windows, nor loses an admission.
+#[test]
+fn windows_of_another_length_share_one_count() {
+    explore(|| {
+        let model = Model::new(2, 1);
+        let longer = Window::new(2, 2 * SECOND).expect("within the bounds");
+        let longer = Policy::new("model", longer);
+        let other = Arc::clone(&model);
+        let thread = thread::spawn(move || other.charge_under(&longer, OLD, 10));
+        let here = model.charge(OLD, 10);
+        let there = thread.join().expect("no panic");
+        let admitted = |charge: Charge| matches!(charge, Charge::Admitted { remaining: 0, .. });
+        let waits = |charge: Charge| matches!(charge, Charge::Refused { .. });
+        let one_each = admitted(here) && waits(there) || admitted(there) && waits(here);
+        assert!(one_each, "{here:?} {there:?}");
+        assert_eq!(model.word().0 & 0xF_FFFF, 2);
     });
 }

@@ -1,5 +1,6 @@
 //! The table as the engine holds it: memory, locks, secret and clock around the protocol.
 
+use std::fs::File;
 use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,12 +26,18 @@ pub struct SlotTable {
 
 enum Memory {
     Heap(Box<[Slot]>),
-    /// `slots` slots at `offset` bytes of the map.
-    Map {
-        map: Arc<MmapRaw>,
-        offset: usize,
-        slots: usize,
-    },
+    Map(Arc<Mapping>),
+}
+
+/// Slots in a file, and what keeps every other process away from them. The lock is given up with
+/// the last user of the map, not before.
+pub(crate) struct Mapping {
+    /// Shared and writable.
+    pub(crate) map: MmapRaw,
+    /// Of the first slot, in bytes from the beginning of the map.
+    pub(crate) offset: usize,
+    pub(crate) slots: usize,
+    pub(crate) _lock: File,
 }
 
 impl Memory {
@@ -38,14 +45,15 @@ impl Memory {
     fn slots(&self) -> &[Slot] {
         match self {
             Self::Heap(slots) => slots,
-            Self::Map { map, offset, slots } => {
+            Self::Map(mapping) => {
                 // SAFETY: `over_map` checked that the slots lie within the map and are aligned; the
                 // map is shared, writable, and lives as long as `self`. A slot is atomics only, so
                 // every bit pattern is a value and writes through shared references are allowed.
                 // Nothing in this process makes another kind of reference into these bytes, and
-                // the ledger's lock keeps other processes out.
+                // the mapping's lock keeps other processes out.
                 unsafe {
-                    std::slice::from_raw_parts(map.as_ptr().add(*offset).cast::<Slot>(), *slots)
+                    let first = mapping.map.as_ptr().add(mapping.offset);
+                    std::slice::from_raw_parts(first.cast::<Slot>(), mapping.slots)
                 }
             }
         }
@@ -61,21 +69,21 @@ impl SlotTable {
         Self::new(Memory::Heap(heap), slots, seed, TableClock::default())
     }
 
-    /// A table over slots in a shared, writable map, as a process before this one left them. What
-    /// cannot be trusted is freed first; the caller guarantees by its lock that nobody else has
-    /// the map.
+    /// A table over slots in a file, as a process before this one left them. What cannot be trusted
+    /// is freed first.
     pub(crate) fn over_map(
-        map: Arc<MmapRaw>,
-        offset: usize,
-        slots: usize,
+        mapping: Arc<Mapping>,
         hash_key: [u8; 16],
         clock: TableClock,
         now: Instant,
     ) -> (Self, Recovered) {
+        let (slots, offset) = (mapping.slots, mapping.offset);
         assert!(slots.is_power_of_two() && slots >= GROUP_SLOTS, "slots make whole groups");
-        assert!(map.len() >= offset + slots * SLOT_BYTES, "the slots lie within the map");
-        assert!((map.as_ptr() as usize + offset).is_multiple_of(SLOT_BYTES), "slots are aligned");
-        let table = Self::new(Memory::Map { map, offset, slots }, slots, hash_key, clock);
+        let end = slots.checked_mul(SLOT_BYTES).and_then(|bytes| bytes.checked_add(offset));
+        assert!(end.is_some_and(|end| end <= mapping.map.len()), "the slots lie within the map");
+        let first = mapping.map.as_ptr() as usize + offset;
+        assert!(first.is_multiple_of(SLOT_BYTES), "slots are aligned");
+        let table = Self::new(Memory::Map(mapping), slots, hash_key, clock);
         let recovered = recover::recover(table.slots(), clock.at(now).0);
         (table, recovered)
     }

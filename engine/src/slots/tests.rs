@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use weir_protocol::limit::window::{Allowance, Window, Word};
@@ -111,14 +111,14 @@ fn reclaiming_under_load_never_admits_too_much() {
     const KEYS: u32 = 64;
     const EPOCHS: u64 = 60;
     let table = SlotTable::in_memory(32, SEED);
-    let (policy, clock) = (policy(3, 1), AtomicU64::new(10));
+    let policy = policy(3, 1);
     let cells = usize::try_from(u64::from(KEYS) * EPOCHS).expect("small");
     let admissions: Vec<AtomicU32> = (0..cells).map(|_| AtomicU32::new(0)).collect();
     let barrier = std::sync::Barrier::new(3);
     thread::scope(|scope| {
         for worker in 0..3_u32 {
             let (table, policy, admissions) = (&table, &policy, &admissions);
-            let (clock, barrier) = (&clock, &barrier);
+            let barrier = &barrier;
             scope.spawn(move || {
                 for epoch in 0..EPOCHS {
                     let now = at(10 + epoch);
@@ -130,7 +130,6 @@ fn reclaiming_under_load_never_admits_too_much() {
                             admissions[cell].fetch_add(1, Ordering::Relaxed);
                         }
                     }
-                    clock.store(10 + epoch, Ordering::Relaxed);
                     // Half of the epochs are entered together, so that many slots expire at once.
                     if epoch % 2 == 0 {
                         barrier.wait();

@@ -1,0 +1,156 @@
+//! The header of `counters`: two copies in one page, written alternately, so that a write cut
+//! short leaves the other. Little-endian:
+//!
+//! ```text
+//!  0 magic (8)        8 version (4)       12 layout (4)       16 slots (8)
+//! 24 hash key (16)   40 epoch base, Unix ns (8)               48 boot id (16)
+//! 64 clock offset (8)  72 generation (8)  80 clean (8)        88 CRC32C of 0..88 (4)
+//! ```
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::{BootId, LedgerError};
+use crate::runtime::{Instant, UnixNanos};
+
+/// The header's page, before the first slot.
+pub(super) const PAGE_BYTES: usize = 4096;
+/// Where the copies begin: in different sectors.
+const COPIES_AT: [usize; 2] = [0, 2048];
+const COPY_BYTES: usize = 92;
+const CRC_AT: usize = 88;
+
+const MAGIC: [u8; 8] = *b"WEIRLEDG";
+pub(super) const VERSION: u32 = 1;
+/// Whatever changes the meaning of a slot's bytes changes this text, and its checksum the layout.
+const LAYOUT: &[u8] = b"64: tag word ban admitted refused policy name shape; groups of 8, two \
+    from the tag's halves; sliding window 24 20 20; siphash-1-3 of length-prefixed parts";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) slots: u64,
+    /// Secret of the tags.
+    pub(super) hash_key: [u8; 16],
+    /// The wall clock when the table's time was nought.
+    pub(super) epoch_base: UnixNanos,
+    /// The boot in which the offset holds.
+    pub(super) boot_id: BootId,
+    /// What the table's time is ahead of the boot's.
+    pub(super) clock_offset_ns: i64,
+    /// Counts the headers written; the valid copy with the higher one holds.
+    pub(super) generation: u64,
+    pub(super) clean: bool,
+}
+
+/// Why a page holds no usable header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeaderFault {
+    NotALedger,
+    OtherVersion(u32),
+    OtherLayout,
+    Damaged,
+}
+
+impl Header {
+    /// The header of a new ledger: its time is the boot's, so that no window is cut at creation.
+    pub(super) fn new(
+        slots: usize,
+        wall: UnixNanos,
+        now: Instant,
+        boot_id: BootId,
+    ) -> Result<Self, LedgerError> {
+        let mut hash_key = [0; 16];
+        SystemRandom::new().fill(&mut hash_key).map_err(|_| LedgerError::Random)?;
+        Ok(Self {
+            slots: slots as u64,
+            hash_key,
+            epoch_base: UnixNanos(wall.0.saturating_sub(now.as_nanos())),
+            boot_id,
+            clock_offset_ns: 0,
+            generation: 0,
+            clean: true,
+        })
+    }
+
+    /// Where this header goes: in the place of the older copy.
+    pub(super) const fn copy_at(&self) -> usize {
+        COPIES_AT[if self.generation.is_multiple_of(2) { 0 } else { 1 }]
+    }
+
+    pub(super) fn encode(&self) -> [u8; COPY_BYTES] {
+        let mut bytes = [0; COPY_BYTES];
+        let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
+        put(0, &MAGIC);
+        put(8, &VERSION.to_le_bytes());
+        put(12, &layout().to_le_bytes());
+        put(16, &self.slots.to_le_bytes());
+        put(24, &self.hash_key);
+        put(40, &self.epoch_base.0.to_le_bytes());
+        put(48, &self.boot_id);
+        put(64, &self.clock_offset_ns.to_le_bytes());
+        put(72, &self.generation.to_le_bytes());
+        put(80, &u64::from(self.clean).to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..CRC_AT]);
+        bytes[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// The header that holds, of the two in a page. A page cut short counts as zeros.
+    pub(super) fn choose(page: &[u8]) -> Result<Self, HeaderFault> {
+        let mut whole = [0; PAGE_BYTES];
+        let length = page.len().min(PAGE_BYTES);
+        whole[..length].copy_from_slice(&page[..length]);
+        let [first, second] = COPIES_AT.map(|at| decode(&whole[at..at + COPY_BYTES]));
+        match (first, second) {
+            (Ok(first), Ok(second)) if second.generation > first.generation => Ok(second),
+            (Ok(header), _) | (_, Ok(header)) => Ok(header),
+            (Err(first), Err(second)) => Err(worse(first, second)),
+        }
+    }
+}
+
+/// What two unusable copies say together.
+fn worse(first: HeaderFault, second: HeaderFault) -> HeaderFault {
+    use HeaderFault::NotALedger;
+    match (first, second) {
+        // A new ledger's second copy is blank.
+        (fault, NotALedger) | (NotALedger, fault) => fault,
+        (first, second) if first == second => first,
+        _ => HeaderFault::Damaged,
+    }
+}
+
+/// Version before checksum: another version may keep its checksum elsewhere.
+fn decode(bytes: &[u8]) -> Result<Header, HeaderFault> {
+    if bytes[..8] != MAGIC {
+        return Err(HeaderFault::NotALedger);
+    }
+    let version = u32::from_le_bytes(field(bytes, 8));
+    if version != VERSION {
+        return Err(HeaderFault::OtherVersion(version));
+    }
+    if crc32c::crc32c(&bytes[..CRC_AT]) != u32::from_le_bytes(field(bytes, CRC_AT)) {
+        return Err(HeaderFault::Damaged);
+    }
+    if u32::from_le_bytes(field(bytes, 12)) != layout() {
+        return Err(HeaderFault::OtherLayout);
+    }
+    Ok(Header {
+        slots: u64::from_le_bytes(field(bytes, 16)),
+        hash_key: field(bytes, 24),
+        epoch_base: UnixNanos(u64::from_le_bytes(field(bytes, 40))),
+        boot_id: field(bytes, 48),
+        clock_offset_ns: i64::from_le_bytes(field(bytes, 64)),
+        generation: u64::from_le_bytes(field(bytes, 72)),
+        clean: u64::from_le_bytes(field(bytes, 80)) == 1,
+    })
+}
+
+fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut field = [0; N];
+    field.copy_from_slice(&bytes[at..at + N]);
+    field
+}
+
+fn layout() -> u32 {
+    crc32c::crc32c(LAYOUT)
+}

@@ -1,0 +1,159 @@
+//! What outlives the process. In this form: the counters.
+//!
+//! A ledger is a folder with a `lock` file, held by `flock` for as long as anything uses the
+//! counters, and `counters`: a header page and the slots of the [`SlotTable`], mapped shared.
+//!
+//! What it promises:
+//! - `kill -9` loses nothing that was counted: the counts are in the page cache when the answer
+//!   leaves. A slot that was changing hands at that moment is freed at the next opening.
+//! - Power loss loses what was counted since the last [`Ledger::sync`] and may keep an older count
+//!   for one slot than for another, never half a slot: a slot lies within one disk sector.
+//!
+//! Here the file itself is the live table. Under heavy load on a large table, the kernel's
+//! write-back of a mapped file now and then delays a shard by milliseconds; a live table on tmpfs
+//! with checksummed copies in the file is the form that replaces this one.
+//!
+//! Invariant: a ledger that cannot be trusted is refused and left as it is.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::runtime::{Instant, UnixNanos};
+use crate::slots::{GROUP_SLOTS, Mapping, Recovered, SLOT_BYTES, SlotTable, TableClock};
+
+mod error;
+mod files;
+mod header;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::LedgerError;
+use files::Counters;
+use header::{Header, PAGE_BYTES};
+
+/// An open ledger.
+pub struct Ledger {
+    table: Arc<SlotTable>,
+    mapping: Arc<Mapping>,
+    counters: Counters,
+    header: Header,
+    opening: Opening,
+    sync_failed: AtomicBool,
+}
+
+/// What was found when the ledger was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    /// The counters did not exist.
+    pub created: bool,
+    /// The last process closed the ledger: it was neither killed nor cut off.
+    pub clean: bool,
+    pub recovered: Recovered,
+}
+
+impl Ledger {
+    /// Opens the ledger in `dir`, and creates what is missing. `slots` is a power of two; an
+    /// existing ledger must have that many. `wall` and `now` are the same moment.
+    pub fn open(
+        dir: &Path,
+        slots: usize,
+        wall: UnixNanos,
+        now: Instant,
+    ) -> Result<Self, LedgerError> {
+        let bytes = file_bytes(slots).ok_or(LedgerError::Slots { slots })?;
+        files::make_folder(dir)?;
+        let lock = files::lock(dir)?;
+        let boot_id = files::boot_id();
+        let path = dir.join("counters");
+        let created = if files::exists(&path)? {
+            false
+        } else {
+            let header = Header::new(slots, wall, now, boot_id)?;
+            files::create(dir, &path, bytes, &header)?;
+            true
+        };
+        let counters = Counters::open(path)?;
+        let found = counters.read_header()?;
+        counters.check(&found, slots, bytes)?;
+        let clock = clock_of(&found, boot_id, wall, now);
+        let map = counters.map()?;
+        let mapping = Arc::new(Mapping { map, offset: PAGE_BYTES, slots, _lock: lock });
+        let (table, recovered) =
+            SlotTable::over_map(Arc::clone(&mapping), found.hash_key, clock, now);
+        let header = Header {
+            boot_id,
+            clock_offset_ns: clock.offset_ns(),
+            generation: found.generation.wrapping_add(1),
+            clean: false,
+            ..found
+        };
+        counters.write_header(&header)?;
+        Ok(Self {
+            table: Arc::new(table),
+            mapping,
+            counters,
+            header,
+            opening: Opening { created, clean: found.clean, recovered },
+            sync_failed: AtomicBool::new(false),
+        })
+    }
+
+    pub fn table(&self) -> Arc<SlotTable> {
+        Arc::clone(&self.table)
+    }
+
+    pub const fn opening(&self) -> Opening {
+        self.opening
+    }
+
+    pub fn path(&self) -> &Path {
+        self.counters.path()
+    }
+
+    /// Brings the counts to the disk; blocks until they are there. After a failure every later call
+    /// fails too: the kernel reports a lost page once and then forgets it.
+    pub fn sync(&self) -> Result<(), LedgerError> {
+        // Relaxed: a flag of this object's callers, which guards no other memory.
+        if self.sync_failed.load(Ordering::Relaxed) {
+            return Err(LedgerError::SyncFailed { path: self.path().to_owned() });
+        }
+        self.mapping.map.flush().map_err(|source| {
+            self.sync_failed.store(true, Ordering::Relaxed);
+            LedgerError::io("sync", self.path(), source)
+        })
+    }
+
+    /// Syncs and marks the ledger as closed in order. Shards have stopped: what they count after
+    /// this is kept, but not marked.
+    pub fn close(self) -> Result<(), LedgerError> {
+        self.sync()?;
+        let generation = self.header.generation.wrapping_add(1);
+        self.counters.write_header(&Header { generation, clean: true, ..self.header })
+    }
+}
+
+/// The size of `counters`; `None` unless the slots make a power of two of groups that fits memory.
+fn file_bytes(slots: usize) -> Option<u64> {
+    if !slots.is_power_of_two() || slots < GROUP_SLOTS {
+        return None;
+    }
+    let bytes = slots.checked_mul(SLOT_BYTES)?.checked_add(PAGE_BYTES)?;
+    i64::try_from(bytes).ok().map(i64::unsigned_abs)
+}
+
+/// Within a boot the table's clock goes on exactly; across boots the wall clock must bridge the
+/// gap. Was it set back meanwhile, the table's time stands earlier than before; recovery then frees
+/// what counts in the future.
+fn clock_of(header: &Header, boot_id: BootId, wall: UnixNanos, now: Instant) -> TableClock {
+    if boot_id == header.boot_id && boot_id != BootId::default() {
+        return TableClock::with_offset_ns(header.clock_offset_ns);
+    }
+    let signed = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
+    let table_ns = signed(wall.0.saturating_sub(header.epoch_base.0));
+    TableClock::with_offset_ns(table_ns.saturating_sub(signed(now.as_nanos())))
+}
+
+/// The kernel's name for this boot; zeros when it does not tell.
+type BootId = [u8; 16];
