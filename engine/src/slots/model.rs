@@ -196,3 +196,39 @@ fn windows_of_another_length_share_one_count() {
         assert_eq!(model.word().0 & 0xF_FFFF, 2);
     });
 }
+
+/// A limit spent in epoch 10 of one second, long past, must not be read as spent in epoch 10 of
+/// two seconds, which is now.
+#[test]
+fn an_old_length_is_never_read_in_the_new_one() {
+    explore(|| {
+        let model = Model::new(2, 2);
+        let longer = Window::new(2, 2 * SECOND).expect("within the bounds");
+        let longer = Policy::new("model", longer);
+        let other = Arc::clone(&model);
+        let thread = thread::spawn(move || other.charge_under(&longer, OLD, 20));
+        let here = model.charge_under(&longer, OLD, 20);
+        let there = thread.join().expect("no panic");
+        let admitted = |charge: Charge| matches!(charge, Charge::Admitted { .. });
+        assert!(admitted(here) && admitted(there), "{here:?} {there:?}");
+    });
+}
+
+/// The slot goes over to windows of 1.1 s, in which now is epoch 9, while it is charged in windows
+/// of 1 s, to which an epoch 9 would look like the one before.
+#[test]
+fn a_new_length_is_never_read_in_the_old_one() {
+    explore(|| {
+        let model = Model::new(4, 1);
+        let longer = Window::new(4, SECOND + SECOND / 10).expect("within the bounds");
+        let longer = Policy::new("model", longer);
+        let other = Arc::clone(&model);
+        let thread = thread::spawn(move || other.charge_under(&longer, OLD, 10));
+        let here = model.charge(OLD, 10);
+        let there = thread.join().expect("no panic");
+        let admitted = |charge: Charge| matches!(charge, Charge::Admitted { .. });
+        assert!(admitted(here) && admitted(there), "{here:?} {there:?}");
+        // All three in the current epoch, none taken for the one before.
+        assert_eq!(model.word().0 & 0xFF_FFFF_FFFF, 3);
+    });
+}
