@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod proxy;
 pub mod router;
 pub mod runtime;
+pub mod server;
 pub mod shard;
 pub mod slots;
 pub mod snapshot;

@@ -22,7 +22,7 @@ pub enum Class {
 const CLASSES: [Class; 3] = [Class::Small, Class::Medium, Class::Large];
 
 /// What the pool keeps of each class when nobody uses it.
-pub const KEPT_BYTES_MAX: usize = 4 << 20;
+const KEPT_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Clone, Default)]
 pub struct Buffers {

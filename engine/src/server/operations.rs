@@ -1,0 +1,266 @@
+//! What the control plane can ask of this engine.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use weir_protocol::control::{BackendStatus, ShardStatus, Status};
+
+use super::shards::ShardHandle;
+use crate::access_log::LogSink;
+use crate::config::Config;
+use crate::control::Operations;
+use crate::metrics::{Family, Kind, render, summary};
+use crate::runtime::probe::{Chosen, RuntimeKind};
+use crate::runtime::{Instant, os, ring};
+use crate::shard::Command;
+use crate::slots::SlotTable;
+use crate::snapshot::Snapshot;
+use crate::upstream::Registry;
+
+/// What an [`Engine`] is made of.
+pub(super) struct Parts {
+    pub(super) config_path: PathBuf,
+    pub(super) pages_path: PathBuf,
+    pub(super) chosen: Chosen,
+    pub(super) addresses: Vec<(String, SocketAddr)>,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) registry: Registry,
+    pub(super) handles: Vec<ShardHandle>,
+    pub(super) table: Arc<SlotTable>,
+    pub(super) ledger_path: PathBuf,
+    pub(super) log: Option<LogSink>,
+}
+
+/// The running engine, as the control plane sees it.
+pub(super) struct Engine {
+    config_path: PathBuf,
+    pages_path: PathBuf,
+    chosen: Chosen,
+    addresses: Vec<(String, SocketAddr)>,
+    handles: Vec<ShardHandle>,
+    table: Arc<SlotTable>,
+    ledger_path: PathBuf,
+    started: Instant,
+    current: Mutex<Current>,
+    log: Mutex<Option<LogSink>>,
+    draining: AtomicBool,
+    drain: Notify,
+    reload: Notify,
+}
+
+/// What a reload replaces.
+struct Current {
+    snapshot: Arc<Snapshot>,
+    registry: Registry,
+}
+
+impl Engine {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            config_path: parts.config_path,
+            pages_path: parts.pages_path,
+            chosen: parts.chosen,
+            addresses: parts.addresses,
+            handles: parts.handles,
+            table: parts.table,
+            ledger_path: parts.ledger_path,
+            started: os::now(),
+            current: Mutex::new(Current { snapshot: parts.snapshot, registry: parts.registry }),
+            log: Mutex::new(parts.log),
+            draining: AtomicBool::new(false),
+            drain: Notify::new(),
+            reload: Notify::new(),
+        }
+    }
+
+    /// What the operator sees when the engine is up.
+    pub(super) fn banner(&self) -> String {
+        let (shards, runtime) = (self.handles.len(), self.runtime());
+        let mut text = format!(
+            "weir {} serves with {shards} shard{} on {runtime} ({})\n",
+            env!("CARGO_PKG_VERSION"),
+            if shards == 1 { "" } else { "s" },
+            self.chosen.reason,
+        );
+        for (name, address) in &self.addresses {
+            text += &format!("listening on {address}");
+            text +=
+                &if *name == address.to_string() { "\n".into() } else { format!(" ({name})\n") };
+        }
+        text
+    }
+
+    pub(super) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&lock(&self.current).snapshot)
+    }
+
+    /// Resolves after each reload.
+    pub(super) async fn reloaded(&self) {
+        self.reload.notified().await;
+    }
+
+    /// Resolves when the engine was told to drain.
+    pub(super) async fn drained(&self) {
+        self.drain.notified().await;
+    }
+
+    pub(super) fn stop_shards(&self) {
+        self.handles.iter().for_each(|shard| shard.mailbox.send(Command::Stop));
+    }
+
+    /// After the shards: what they handed over is written.
+    pub(super) fn stop_log(&self) {
+        if let Some(log) = lock(&self.log).take() {
+            log.stop();
+        }
+    }
+
+    fn runtime(&self) -> &'static str {
+        match self.chosen.kind {
+            RuntimeKind::Glommio => "glommio",
+            RuntimeKind::Epoll => "epoll",
+        }
+    }
+
+    /// What the shards do not count.
+    fn families(&self) -> Vec<Family> {
+        let occupancy = self.table.occupancy();
+        let mut healthy = Family::new(Kind::Gauge, "weir_backend_healthy", "1 if checks pass.");
+        let mut in_flight =
+            Family::new(Kind::Gauge, "weir_backend_in_flight", "Requests a backend works on.");
+        let mut failures = Family::new(
+            Kind::Counter,
+            "weir_backend_failures_total",
+            "Requests that a backend did not answer as it should.",
+        );
+        for backend in self.backends() {
+            let labels = [("upstream", &*backend.upstream), ("backend", &*backend.address)];
+            healthy = healthy.with(&labels, u64::from(backend.healthy));
+            in_flight = in_flight.with(&labels, backend.in_flight);
+            failures = failures.with(&labels, backend.failures);
+        }
+        let used = Family::new(Kind::Gauge, "weir_slots_used", "Slots of the limit table in use.");
+        let capacity = Family::new(Kind::Gauge, "weir_slots_capacity", "Slots of the limit table.");
+        vec![
+            healthy,
+            in_flight,
+            failures,
+            used.with(&[], occupancy.used as u64),
+            capacity.with(&[], occupancy.capacity as u64),
+        ]
+    }
+
+    fn apply(&self, next: Config) -> Result<Arc<Snapshot>, String> {
+        let mut current = lock(&self.current);
+        current.snapshot.config.reloadable(&next).map_err(|faults| faults.to_string())?;
+        let generation = current.snapshot.generation + 1;
+        let pages = Some(self.pages_path.as_path());
+        let snapshot = Snapshot::build(next, generation, &mut current.registry, pages)
+            .map_err(|error| error.to_string())?;
+        current.snapshot = Arc::new(snapshot);
+        Ok(Arc::clone(&current.snapshot))
+    }
+}
+
+impl Operations for Engine {
+    fn status(&self) -> Status {
+        let (rings, occupancy) = (ring::ring_setup(), self.table.occupancy());
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_s: os::now().since(self.started).as_secs(),
+            runtime: self.runtime().to_owned(),
+            runtime_reason: self.chosen.reason.clone(),
+            shards: self.handles.iter().enumerate().map(shard_status).collect(),
+            rings_cooperative: rings.cooperative,
+            rings_plain: rings.plain,
+            config_path: self.config_path.display().to_string(),
+            config_generation: self.snapshot().generation,
+            draining: self.draining.load(Ordering::Relaxed),
+            listeners: self.addresses.iter().map(|(_, address)| address.to_string()).collect(),
+            ledger: self.ledger_path.display().to_string(),
+            slots_used: occupancy.used as u64,
+            slots_capacity: occupancy.capacity as u64,
+        }
+    }
+
+    fn backends(&self) -> Vec<BackendStatus> {
+        let snapshot = self.snapshot();
+        let upstreams = snapshot.upstreams.iter().take(snapshot.config.upstreams.len());
+        upstreams
+            .flat_map(|upstream| {
+                upstream.backends.iter().map(|backend| BackendStatus {
+                    upstream: upstream.name.clone(),
+                    address: backend.label.clone(),
+                    healthy: backend.is_healthy(),
+                    in_flight: u64::from(backend.in_flight()),
+                    requests: backend.requests(),
+                    failures: backend.failures(),
+                    last_check: match upstream.health {
+                        Some(_) => backend.last_check(),
+                        None => "checks are off".to_owned(),
+                    },
+                })
+            })
+            .collect()
+    }
+
+    fn metrics_text(&self) -> String {
+        let shards: Vec<_> = self.handles.iter().map(|h| Arc::clone(&h.metrics)).collect();
+        render(&shards, &self.families())
+    }
+
+    fn stats(&self) -> Value {
+        let shards: Vec<_> = self.handles.iter().map(|h| Arc::clone(&h.metrics)).collect();
+        json!({
+            "totals": summary(&shards),
+            "backends": self.backends(),
+            "status": self.status(),
+        })
+    }
+
+    fn reload(&self) -> Result<String, String> {
+        let next = Config::load(&self.config_path).map_err(|faults| faults.to_string())?;
+        let snapshot = self.apply(next)?;
+        for shard in &self.handles {
+            shard.mailbox.send(Command::Snapshot(Arc::clone(&snapshot)));
+        }
+        if let Some(log) = &*lock(&self.log) {
+            log.reopen();
+        }
+        self.reload.notify_one();
+        let (generation, summary) = (snapshot.generation, snapshot.config.summary());
+        Ok(format!("configuration {generation} is in use: {summary}"))
+    }
+
+    fn drain(&self) {
+        if !self.draining.swap(true, Ordering::Relaxed) {
+            self.handles.iter().for_each(|shard| shard.mailbox.send(Command::Drain));
+            self.drain.notify_one();
+        }
+    }
+}
+
+fn shard_status((id, shard): (usize, &ShardHandle)) -> ShardStatus {
+    let metrics = &shard.metrics;
+    ShardStatus {
+        id: u32::try_from(id).unwrap_or(u32::MAX),
+        cpu: shard.cpu.and_then(|cpu| u32::try_from(cpu).ok()),
+        connections: metrics.connections_open.get(),
+        requests: metrics.requests.total(),
+        limited: metrics.limit_refused.get(),
+        errors: metrics.server_errors(),
+        bytes_in: metrics.bytes_in.get(),
+        bytes_out: metrics.bytes_out.get(),
+    }
+}
+
+/// Control plane only: no shard takes these locks. What they guard stays whole if a holder
+/// panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
