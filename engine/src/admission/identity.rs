@@ -6,11 +6,13 @@ use weir_protocol::http::{FieldId, RequestHead};
 use weir_protocol::jwt::{self, Claims};
 
 use crate::config::Auth;
+use crate::runtime::UnixNanos;
 use crate::snapshot::Snapshot;
 
 /// A caller, as far as known.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum Caller {
+    #[default]
     Anonymous,
     /// Index into the configuration's keys.
     Key(usize),
@@ -100,7 +102,7 @@ fn query_key(query: &str) -> Option<&[u8]> {
 pub(super) fn identify(
     presented: Presented<'_>,
     snapshot: &Snapshot,
-    wall_s: u64,
+    wall: &dyn Fn() -> UnixNanos,
 ) -> Result<Caller, &'static str> {
     match (presented, &snapshot.jwt) {
         (Presented::Nothing, _) => Ok(Caller::Anonymous),
@@ -109,7 +111,7 @@ pub(super) fn identify(
         }
         (Presented::Token(_), None) => Err("tokens are not accepted here"),
         (Presented::Token(token), Some(verifier)) => {
-            jwt::verify(token, &verifier.key, &verifier.expectations, wall_s)
+            jwt::verify(token, &verifier.key, &verifier.expectations, wall().as_secs())
                 .map(|claims| Caller::Token(Box::new(claims)))
                 .map_err(|error| error.description())
         }

@@ -29,6 +29,7 @@ pub const STANDINGS_MAX: usize = LIMITS_PER_ROUTE_MAX;
 pub type Standings<'s> = ArrayVec<Standing<'s>, STANDINGS_MAX>;
 
 /// What was decided, and what the answer should say of the caller's allowance either way.
+#[derive(Default)]
 pub struct Decision<'s> {
     pub caller: Caller,
     pub standings: Standings<'s>,
@@ -53,7 +54,8 @@ pub struct Request<'r, 'b> {
     pub route: &'r RouteConfig,
     pub address: IpAddr,
     pub now: Instant,
-    pub wall: UnixNanos,
+    /// Asked only when a token's times matter.
+    pub wall: &'r dyn Fn() -> UnixNanos,
 }
 
 pub struct Admission<'s> {
@@ -78,7 +80,7 @@ impl<'s> Admission<'s> {
         let auth = request.route.auth;
         self.charge_address(request, Callers::All, &mut decision.standings)?;
         let presented = presented(request.head, auth);
-        let identified = identify(presented, self.snapshot, request.wall.as_secs());
+        let identified = identify(presented, self.snapshot, request.wall);
         if !matches!(identified, Ok(Caller::Key(_) | Caller::Token(_))) {
             self.charge_address(request, Callers::Anonymous, &mut decision.standings)?;
         }

@@ -15,7 +15,7 @@ use super::exchange::Ending;
 use super::heads::{ResponsePlan, write_interim, write_response};
 use super::io::write_all;
 use super::pump::{Pump, PumpError, Source, WaitsFor};
-use crate::runtime::{Runtime, Stream};
+use crate::runtime::{Instant, Runtime, Stream};
 use crate::shard::{Class, Connection, Input, Output, Shard, ShardSnapshot};
 
 /// Interim responses that a backend may send before its final one.
@@ -33,15 +33,15 @@ pub(super) struct Conversation<'c, R: Runtime> {
 }
 
 /// An answer that was begun: from here on only the connection can tell the client of a failure.
-pub(super) struct Outcome<S> {
+pub(super) struct Outcome {
     pub(super) status: u16,
     pub(super) request_bytes: u64,
     pub(super) response_bytes: u64,
     pub(super) ending: Ending,
     /// What the client sent behind this request.
     pub(super) rest: Option<Input>,
-    /// The backend's connection, when it can carry another request.
-    pub(super) reusable: Option<S>,
+    /// Whether the backend's connection can carry another request.
+    pub(super) reusable: bool,
 }
 
 /// Why there is no answer; nothing of one was sent to the client.
@@ -108,27 +108,47 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         Self { shard, snapshot, client, request, backend, upload, reply: None }
     }
 
+    /// Called once. `now` is the time, as of a moment ago.
     pub(super) async fn run(
-        mut self,
+        &mut self,
+        now: Instant,
         response_timeout: Duration,
         standings: &[Standing<'_>],
         persistent: bool,
-    ) -> Result<Outcome<R::Stream>, ReplyFault> {
+    ) -> Result<Outcome, ReplyFault> {
+        let mut now = Some(now);
         for _ in 0..INTERIM_MAX {
-            let end = self.read_reply_head(response_timeout).await?;
-            let reply = self.reply.take().ok_or(ReplyFault::NoAnswer)?;
-            let interim = match self.begin(&reply.data()[..end], standings, persistent)? {
-                Reply::Final(download) => return Ok(self.pass(download, reply, end).await),
-                Reply::Interim(out) => out,
-            };
-            self.keep_rest(reply, end);
-            self.pass_interim(interim).await?;
+            let end = self.read_reply_head(now.take(), response_timeout).await?;
+            match self.begin(end, standings, persistent)? {
+                Reply::Interim(out) => self.pass_interim(out).await?,
+                Reply::Final(mut download) => {
+                    let passed = self.move_bodies(&mut download).await;
+                    return Ok(self.outcome(passed.is_ok(), &mut download));
+                }
+            }
         }
         Err(ReplyFault::Malformed)
     }
 
-    /// Turns the head of an answer into what the client is sent.
+    /// Turns the head of an answer, which ends at `end` of the reply, into what the client is sent.
     fn begin(
+        &mut self,
+        end: usize,
+        standings: &[Standing<'_>],
+        persistent: bool,
+    ) -> Result<Reply, ReplyFault> {
+        let mut reply = self.reply.take().ok_or(ReplyFault::NoAnswer)?;
+        let mut begun = self.begin_with(&reply.data()[..end], standings, persistent)?;
+        reply.consume(end);
+        let rest = (!reply.is_empty()).then_some(reply);
+        match &mut begun {
+            Reply::Interim(_) => self.reply = rest,
+            Reply::Final(download) => download.pump.give(rest),
+        }
+        Ok(begun)
+    }
+
+    fn begin_with(
         &self,
         head: &[u8],
         standings: &[Standing<'_>],
@@ -158,13 +178,13 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         })
     }
 
-    fn keep_rest(&mut self, mut reply: Input, end: usize) {
-        reply.consume(end);
-        self.reply = (!reply.is_empty()).then_some(reply);
-    }
-
     /// Sends the request on while the answer's head comes in. Returns where that ends in `reply`.
-    async fn read_reply_head(&mut self, response_timeout: Duration) -> Result<usize, ReplyFault> {
+    /// `now` spares the first look at the clock.
+    async fn read_reply_head(
+        &mut self,
+        mut now: Option<Instant>,
+        response_timeout: Duration,
+    ) -> Result<usize, ReplyFault> {
         let mut scanner = HeadScanner::default();
         let mut armed_for = None;
         poll_fn(|cx| {
@@ -180,7 +200,8 @@ impl<'c, R: Runtime> Conversation<'c, R> {
                     UploadState::Running => self.snapshot.config.http.body_timeout,
                     UploadState::Done | UploadState::Refused => response_timeout,
                 };
-                self.client.timer.arm(self.shard.runtime.now() + patience);
+                let now = now.take().unwrap_or_else(|| self.shard.runtime.now());
+                self.client.timer.arm(now + patience);
             }
             let expired = self.client.timer.poll_expired(cx);
             expired.map(|()| Err(ReplyFault::TimedOut { upload: self.upload.waits_for() }))
@@ -256,39 +277,32 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         }
     }
 
-    /// Passes the answer on, while the request's body may still be on its way.
-    async fn pass(
-        mut self,
-        mut download: Download,
-        mut reply: Input,
-        end: usize,
-    ) -> Outcome<R::Stream> {
-        reply.consume(end);
-        download.pump.give((!reply.is_empty()).then_some(reply));
-        let passed = self.move_bodies(&mut download).await;
-        let complete = passed.is_ok();
+    /// What became of both sides, once the answer is over.
+    fn outcome(&mut self, complete: bool, download: &mut Download) -> Outcome {
         let uploaded = self.upload.state == UploadState::Done;
-        let ending = match passed {
-            Ok(()) if !uploaded => Ending::Linger,
-            Ok(()) if download.client_persists => Ending::KeepAlive,
-            Ok(()) => Ending::Linger,
-            Err(Broken) => Ending::Abort,
+        let ending = match complete {
+            true if uploaded && download.client_persists => Ending::KeepAlive,
+            true => Ending::Linger,
+            false => Ending::Abort,
         };
-        let (request_bytes, response_bytes) =
-            (self.upload.pump.body_bytes(), download.pump.body_bytes());
         // Bytes behind the answer were never asked for: such a connection is poisoned.
-        let clean = download.pump.into_rest().is_none();
-        let reuse = complete && uploaded && clean && download.backend_persists;
+        let clean = download.pump.take_rest().is_none();
         Outcome {
             status: download.status,
-            request_bytes,
-            response_bytes,
+            request_bytes: self.upload.pump.body_bytes(),
+            response_bytes: download.pump.body_bytes(),
             ending,
-            rest: self.upload.pump.into_rest(),
-            reusable: reuse.then_some(self.backend),
+            rest: self.upload.pump.take_rest(),
+            reusable: complete && uploaded && clean && download.backend_persists,
         }
     }
 
+    /// The backend's connection.
+    pub(super) fn into_backend(self) -> R::Stream {
+        self.backend
+    }
+
+    /// Passes the answer on, while the request's body may still be on its way.
     async fn move_bodies(&mut self, download: &mut Download) -> Result<(), Broken> {
         let patience = self.snapshot.config.http.body_timeout;
         let mut armed = false;

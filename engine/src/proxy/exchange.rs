@@ -14,11 +14,12 @@ use super::forward::{Fault, Forward, Forwarded};
 use super::heads::CallerFields;
 use super::io::{read_some, write_all};
 use crate::access_log::{Entry, write_line};
-use crate::admission::{Admission, Decision, Request};
+use crate::admission::{Admission, Caller, Decision, Request};
 use crate::config::RouteTarget;
 use crate::metrics::Timeout;
 use crate::runtime::{Instant, Runtime, Stream};
-use crate::shard::{Class, Connection, Input, Shard, ShardSnapshot};
+use crate::shard::{Class, Connection, Desk, Input, Shard, ShardSnapshot};
+use crate::upstream::Upstream;
 
 /// What becomes of the connection.
 pub enum After {
@@ -34,56 +35,51 @@ pub enum After {
 const LINGER_BYTES_MAX: usize = 1 << 20;
 const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// Answers one request; `inbound` holds its first bytes.
-pub async fn exchange<R: Runtime>(
-    shard: Rc<Shard<R>>,
-    mut connection: Connection<R>,
-    mut inbound: Input,
-) -> (Connection<R>, After) {
-    let snapshot = shard.snapshot();
-    let started = shard.runtime.now();
-    let head = read_head(&shard, &snapshot, &mut connection, &mut inbound, started).await;
-    let end = match head {
-        Ok(end) => end,
-        Err(fault) => {
-            let after = refuse_head(&shard, &mut connection, &fault, started).await;
-            return (connection, after);
-        }
-    };
-    let done = {
-        let mut store = FieldStore::new();
-        match parse_request(&inbound.data()[..end], &mut store, &snapshot.head_limits) {
-            Ok(head) => {
-                let exchange = Exchange {
-                    shard: &shard,
-                    snapshot: &snapshot,
-                    connection: &mut connection,
-                    head: &head,
-                    spare: &inbound.data()[end..],
-                    started,
-                };
-                exchange.run().await
+/// Answers one request after another, of whatever connection is on the desk; never returns.
+///
+/// One future for many requests: it is large (the parsed fields of a head), and making a new one
+/// for each request would copy it.
+pub async fn exchange<R: Runtime>(shard: Rc<Shard<R>>, desk: Rc<Desk<R>>) {
+    loop {
+        let (mut connection, mut inbound) = desk.next().await;
+        let snapshot = shard.snapshot();
+        let started = shard.runtime.now();
+        let head = read_head(&shard, &snapshot, &mut connection, &mut inbound, started).await;
+        let read = match head {
+            Ok(end) => {
+                let mut store = FieldStore::new();
+                match parse_request(&inbound.data()[..end], &mut store, &snapshot.head_limits) {
+                    Ok(head) => {
+                        let mut exchange = Exchange {
+                            shard: &shard,
+                            snapshot: &snapshot,
+                            connection: &mut connection,
+                            head: &head,
+                            spare: &inbound.data()[end..],
+                            started,
+                        };
+                        Ok((exchange.run().await, end))
+                    }
+                    Err(error) => Err(HeadFault::Malformed(error)),
+                }
             }
-            Err(error) => {
-                let fault = HeadFault::Malformed(error);
-                let after = refuse_head(&shard, &mut connection, &fault, started).await;
-                return (connection, after);
-            }
-        }
-    };
-    let after = match done.ending {
-        Ending::KeepAlive => {
-            inbound.consume(end + done.spare_used);
-            After::KeepAlive(done.rest.or_else(|| (!inbound.is_empty()).then_some(inbound)))
-        }
-        Ending::Linger => {
-            linger(&shard, &mut connection).await;
-            After::Close
-        }
-        Ending::Close => After::Close,
-        Ending::Abort => After::Abort,
-    };
-    (connection, after)
+            Err(fault) => Err(fault),
+        };
+        let after = match read {
+            Ok((done, end)) => match done.ending {
+                Ending::KeepAlive => {
+                    inbound.consume(end + done.spare_used);
+                    let left = (!inbound.is_empty()).then_some(inbound);
+                    After::KeepAlive(done.rest.or(left))
+                }
+                Ending::Linger => linger(&shard, &mut connection).await,
+                Ending::Close => After::Close,
+                Ending::Abort => After::Abort,
+            },
+            Err(fault) => refuse_head(&shard, &mut connection, &fault, started).await,
+        };
+        desk.finish(connection, after);
+    }
 }
 
 /// Why no head could be read.
@@ -155,17 +151,17 @@ async fn refuse_head<R: Runtime>(
         };
         write_line(&entry, line);
     });
-    if write_all(connection, &out, deadline).await.is_ok() {
-        linger(shard, connection).await;
+    match write_all(connection, &out, deadline).await {
+        Ok(()) => linger(shard, connection).await,
+        Err(_) => After::Close,
     }
-    After::Close
 }
 
 /// Half-closes, then reads and drops what the client still sends, for a while.
-async fn linger<R: Runtime>(shard: &Shard<R>, connection: &mut Connection<R>) {
+async fn linger<R: Runtime>(shard: &Shard<R>, connection: &mut Connection<R>) -> After {
     connection.timer.arm(shard.runtime.now() + LINGER);
     if poll_fn(|cx| connection.stream.poll_shutdown(cx)).await.is_err() {
-        return;
+        return After::Close;
     }
     let mut dropped = 0;
     poll_fn(|cx| {
@@ -180,6 +176,7 @@ async fn linger<R: Runtime>(shard: &Shard<R>, connection: &mut Connection<R>) {
         Poll::Ready(())
     })
     .await;
+    After::Close
 }
 
 /// How the connection goes on, before what is left in its buffers is looked at.
@@ -222,62 +219,156 @@ struct Account<'e> {
     backend: Option<&'e str>,
     request_bytes: u64,
     response_bytes: u64,
+    /// When the answer ended, where that is known already.
+    ended: Option<Instant>,
+}
+
+impl<'e> Account<'e> {
+    /// Notes how forwarding went. An error is the answer that tells the client.
+    fn settle(
+        &mut self,
+        upstream: &'e Upstream,
+        result: Result<Forwarded, Fault>,
+    ) -> Result<Done, Answer<'e>> {
+        match result {
+            Ok(forwarded) => {
+                self.status = forwarded.status;
+                self.upstream = Some(&upstream.name);
+                self.backend = Some(&upstream.backends[forwarded.backend].label);
+                self.request_bytes = forwarded.request_bytes;
+                self.response_bytes = forwarded.response_bytes;
+                self.ended = Some(forwarded.ended);
+                Ok(forwarded.done)
+            }
+            Err(Fault::Answer { status, detail }) => {
+                self.decision = "failed";
+                self.upstream = Some(&upstream.name);
+                let retry_after_ns = (status == 503).then_some(1_000_000_000);
+                Err(Answer { retry_after_ns, ..Answer::new(status, detail) })
+            }
+            Err(Fault::ClientGone) => {
+                // 499 is nginx's number for a client that left before its answer.
+                self.status = 499;
+                self.upstream = Some(&upstream.name);
+                Ok(Done { ending: Ending::Abort, spare_used: 0, rest: None })
+            }
+        }
+    }
+}
+
+fn caller_fields<'c>(caller: &'c Caller, snapshot: &'c ShardSnapshot) -> CallerFields<'c> {
+    CallerFields {
+        user: caller.user(snapshot),
+        tier: caller.tier(snapshot).map(|tier| snapshot.config.tiers[tier].name.as_str()),
+        key: caller.key_name(snapshot),
+    }
 }
 
 impl<'e, R: Runtime> Exchange<'e, R> {
-    async fn run(mut self) -> Done {
+    async fn run(&mut self) -> Done {
         let mut account = Account::default();
-        let mut caller = None;
-        let done = match self.route() {
-            Ok(route) => {
-                let decision = self.decide(route);
-                let done = self.act(route, &decision, &mut account).await;
-                caller = Some(decision.caller);
-                done
-            }
-            Err(answer) => {
-                account.decision = "no-route";
-                self.answer(&answer, &[], &mut account).await
+        let mut decision = Decision::default();
+        let answered = match self.judge(&mut decision, &mut account) {
+            Err(answer) => Err(answer),
+            Ok(index) => {
+                let upstream: &'e Upstream = &self.snapshot.upstreams[index];
+                let mut forward = Forward {
+                    shard: self.shard,
+                    snapshot: self.snapshot,
+                    persistent: self.may_persist(),
+                    connection: &mut *self.connection,
+                    head: self.head,
+                    spare: self.spare,
+                    upstream,
+                    cursor: self.snapshot.cursor(index),
+                    caller: caller_fields(&decision.caller, self.snapshot),
+                    standings: &decision.standings,
+                    started: self.started,
+                };
+                let result = forward.run().await;
+                account.settle(upstream, result)
             }
         };
-        let elapsed = self.shard.runtime.now().since(self.started);
-        self.shard.metrics.record_request(account.status, elapsed);
-        if self.shard.has_log() {
-            let caller = caller.as_ref();
-            let entry = Entry {
-                timestamp: self.shard.runtime.wall(),
-                shard: self.shard.id,
-                client: self.client(),
-                method: self.head.method.as_str().as_bytes(),
-                path: self.head.target.path.as_bytes(),
-                query: self.head.target.query.map(str::as_bytes),
-                host: self.head.host.map(str::as_bytes),
-                http_version: self.head.version.as_str(),
-                user_agent: self.head.by_name("user-agent"),
-                request_id: self.head.get(FieldId::XRequestId),
-                status: account.status,
-                bytes_in: account.request_bytes,
-                bytes_out: account.response_bytes,
-                duration: elapsed,
-                upstream: account.upstream,
-                backend: account.backend,
-                user: caller.and_then(|caller| caller.user(self.snapshot)),
-                tier: caller.and_then(|caller| self.tier_name(caller)),
-                key_name: caller.and_then(|caller| caller.key_name(self.snapshot)),
-                decision: account.decision,
-                limit: account.limit,
-            };
-            self.shard.log(|line| write_line(&entry, line));
-        }
+        let done = match answered {
+            Ok(done) => done,
+            Err(answer) => self.answer(&answer, &decision.standings, &mut account).await,
+        };
+        self.record(&decision.caller, &account);
         done
+    }
+
+    /// The upstream that serves the request, as an index into the snapshot's, or the answer that
+    /// refuses it.
+    fn judge(
+        &self,
+        decision: &mut Decision<'e>,
+        account: &mut Account<'e>,
+    ) -> Result<usize, Answer<'e>> {
+        account.decision = "no-route";
+        let route = self.route()?;
+        *decision = self.decide(route);
+        if let Some(refusal) = &decision.refusal {
+            let answer = Answer::refusal(refusal);
+            account.decision = "refused";
+            account.limit = answer.limit;
+            return Err(answer);
+        }
+        account.decision = "forwarded";
+        if self.head.method == Method::Connect {
+            return Err(Answer::new(405, "CONNECT is not allowed"));
+        }
+        let most = self.snapshot.config.http.body_bytes_max;
+        if matches!(self.head.body, RequestBody::Length(length) if length > most) {
+            return Err(Answer::new(413, "the body is larger than the limit"));
+        }
+        match self.snapshot.config.routes[route].target {
+            RouteTarget::Upstream(index) => Ok(index),
+            RouteTarget::Control => {
+                self.snapshot.control.ok_or(Answer::new(503, "the control plane is not here"))
+            }
+        }
+    }
+
+    fn record(&mut self, caller: &Caller, account: &Account<'_>) {
+        let ended = account.ended.unwrap_or_else(|| self.shard.runtime.now());
+        self.connection.idle_since = ended;
+        let elapsed = ended.since(self.started);
+        let metrics = &self.shard.metrics;
+        metrics.record_request(account.status, elapsed);
+        metrics.bytes_in.add(self.head.len as u64 + account.request_bytes);
+        metrics.bytes_out.add(account.response_bytes);
+        if !self.shard.has_log() {
+            return;
+        }
+        let fields = caller_fields(caller, self.snapshot);
+        let entry = Entry {
+            timestamp: self.shard.runtime.wall(),
+            shard: self.shard.id,
+            client: self.client(),
+            method: self.head.method.as_str().as_bytes(),
+            path: self.head.target.path.as_bytes(),
+            query: self.head.target.query.map(str::as_bytes),
+            host: self.head.host.map(str::as_bytes),
+            http_version: self.head.version.as_str(),
+            user_agent: self.head.by_name("user-agent"),
+            request_id: self.head.get(FieldId::XRequestId),
+            status: account.status,
+            bytes_in: self.head.len as u64 + account.request_bytes,
+            bytes_out: account.response_bytes,
+            duration: elapsed,
+            upstream: account.upstream,
+            backend: account.backend,
+            user: fields.user,
+            tier: fields.tier,
+            key_name: fields.key,
+            decision: account.decision,
+            limit: account.limit,
+        };
+        self.shard.log(|line| write_line(&entry, line));
     }
 
     fn client(&self) -> IpAddr {
         self.connection.peer.ip().to_canonical()
-    }
-
-    fn tier_name(&self, caller: &crate::admission::Caller) -> Option<&'e str> {
-        caller.tier(self.snapshot).map(|tier| self.snapshot.config.tiers[tier].name.as_str())
     }
 
     /// Rules are matched against the normalised path, so that no spelling walks around them.
@@ -304,90 +395,8 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             route: &self.snapshot.config.routes[route],
             address: self.connection.peer.ip(),
             now: self.started,
-            wall: self.shard.runtime.wall(),
+            wall: &|| self.shard.runtime.wall(),
         })
-    }
-
-    async fn act(
-        &mut self,
-        route: usize,
-        decision: &Decision<'e>,
-        account: &mut Account<'e>,
-    ) -> Done {
-        if let Some(refusal) = &decision.refusal {
-            let answer = Answer::refusal(refusal);
-            account.decision = "refused";
-            account.limit = answer.limit;
-            return self.answer(&answer, &decision.standings, account).await;
-        }
-        account.decision = "forwarded";
-        if self.head.method == Method::Connect {
-            let answer = Answer::new(405, "CONNECT is not allowed");
-            return self.answer(&answer, &decision.standings, account).await;
-        }
-        let most = self.snapshot.config.http.body_bytes_max;
-        if matches!(self.head.body, RequestBody::Length(length) if length > most) {
-            let answer = Answer::new(413, "the body is larger than the limit");
-            return self.answer(&answer, &decision.standings, account).await;
-        }
-        self.forward(route, decision, account).await
-    }
-
-    async fn forward(
-        &mut self,
-        route: usize,
-        decision: &Decision<'e>,
-        account: &mut Account<'e>,
-    ) -> Done {
-        let upstream = match self.snapshot.config.routes[route].target {
-            RouteTarget::Upstream(index) => Some(index),
-            RouteTarget::Control => self.snapshot.control,
-        };
-        let Some(index) = upstream else {
-            let answer = Answer::new(503, "the control plane is not here");
-            return self.answer(&answer, &[], account).await;
-        };
-        let caller = CallerFields {
-            user: decision.caller.user(self.snapshot),
-            tier: self.tier_name(&decision.caller),
-            key: decision.caller.key_name(self.snapshot),
-        };
-        let upstream = &self.snapshot.upstreams[index];
-        let persistent = self.may_persist();
-        let mut forward = Forward {
-            shard: self.shard,
-            snapshot: self.snapshot,
-            connection: self.connection,
-            head: self.head,
-            spare: self.spare,
-            upstream,
-            cursor: self.snapshot.cursor(index),
-            caller,
-            standings: &decision.standings,
-            persistent,
-        };
-        let result = forward.run().await;
-        match result {
-            Ok(forwarded) => {
-                let Forwarded { status, request_bytes, response_bytes, backend, done } = forwarded;
-                account.status = status;
-                account.upstream = Some(&upstream.name);
-                account.backend = Some(&upstream.backends[backend].label);
-                (account.request_bytes, account.response_bytes) = (request_bytes, response_bytes);
-                done
-            }
-            Err(Fault::Answer { status, detail }) => {
-                account.decision = "failed";
-                let retry_after_ns = (status == 503).then_some(1_000_000_000);
-                let answer = Answer { retry_after_ns, ..Answer::new(status, detail) };
-                self.answer(&answer, &decision.standings, account).await
-            }
-            Err(Fault::ClientGone) => {
-                // 499 is nginx's number for a client that left before its answer.
-                account.status = 499;
-                Done { ending: Ending::Abort, spare_used: 0, rest: None }
-            }
-        }
     }
 
     /// Whether this side lets the connection live on after this request.
@@ -422,6 +431,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         };
         let out = answer.compose(self.shard, context);
         account.status = answer.status;
+        account.response_bytes = out.len() as u64;
         let deadline = self.shard.runtime.now() + self.snapshot.config.http.body_timeout;
         let ending = match write_all(self.connection, &out, deadline).await {
             Ok(()) if persistent => Ending::KeepAlive,

@@ -15,7 +15,7 @@ use super::exchange::Done;
 use super::heads::{CallerFields, write_request};
 use super::pump::{Pump, PumpError, Sink, Source, WaitsFor};
 use crate::metrics::Timeout;
-use crate::runtime::Runtime;
+use crate::runtime::{Instant, Runtime};
 use crate::shard::{Class, Connection, Shard, ShardSnapshot};
 use crate::upstream::{Backend, Upstream, balancer::round_robin};
 
@@ -35,6 +35,8 @@ pub(super) struct Forward<'f, R: Runtime> {
     pub(super) standings: &'f [Standing<'f>],
     /// Whether the client's connection may live on.
     pub(super) persistent: bool,
+    /// When the request's head was read. Clock reads are spared where this will do.
+    pub(super) started: Instant,
 }
 
 /// An answer that was passed on, or broke off on the way.
@@ -44,6 +46,7 @@ pub(super) struct Forwarded {
     pub(super) response_bytes: u64,
     /// Index into the upstream's backends.
     pub(super) backend: usize,
+    pub(super) ended: Instant,
     pub(super) done: Done,
 }
 
@@ -70,23 +73,48 @@ enum Retry {
     Fresh,
 }
 
-impl<'f, R: Runtime> Forward<'f, R> {
+impl<R: Runtime> Forward<'_, R> {
     pub(super) async fn run(&mut self) -> Result<Forwarded, Fault> {
+        let upstream = self.upstream;
         let mut tried = Tried::default();
+        let mut stale = None;
         let mut last = Fault::Answer { status: 503, detail: "no backend is healthy" };
         for _ in 0..=RETRIES_MAX {
-            let Some(index) = self.choose(&tried) else { break };
+            let Some(index) = stale.or_else(|| self.choose(&tried)) else { break };
             tried.insert(index);
-            match self.ask(index).await {
-                Ok(forwarded) => return Ok(forwarded),
-                Err(failure) => {
-                    last = failure.fault;
-                    if failure.retry == Retry::No {
-                        break;
+            let backend: &Backend = &upstream.backends[index];
+            let _in_flight = backend.begin();
+            let kept = if stale.take().is_none() { self.take_kept(backend) } else { None };
+            let reused = kept.is_some();
+            let connected = match kept {
+                Some(stream) => Ok((stream, self.started)),
+                None => self.connect(backend).await.map(|s| (s, self.shard.runtime.now())),
+            };
+            let failure = match connected {
+                Ok((stream, now)) => {
+                    let (upload, spare_used) = self.upload();
+                    let (shard, snapshot, head) = (self.shard, self.snapshot, self.head);
+                    let client = &mut *self.connection;
+                    let mut conversation =
+                        Conversation::new(shard, snapshot, client, head, stream, upload);
+                    let timeout = upstream.response_timeout;
+                    match conversation.run(now, timeout, self.standings, self.persistent).await {
+                        Ok(outcome) => {
+                            let stream = outcome.reusable.then(|| conversation.into_backend());
+                            return Ok(self.forwarded(index, outcome, spare_used, stream));
+                        }
+                        Err(fault) => self.failure(backend, &fault, reused),
                     }
-                    self.shard.metrics.retries.increment();
                 }
+                Err(failure) => failure,
+            };
+            last = failure.fault;
+            match failure.retry {
+                Retry::No => break,
+                Retry::Fresh => stale = Some(index),
+                Retry::Elsewhere => {}
             }
+            self.shard.metrics.retries.increment();
         }
         Err(last)
     }
@@ -99,71 +127,62 @@ impl<'f, R: Runtime> Forward<'f, R> {
         Some(index)
     }
 
-    /// Asks one backend, a second time when a kept connection turned out to be stale.
-    async fn ask(&mut self, index: usize) -> Result<Forwarded, Failure> {
-        let upstream = self.upstream;
-        let backend: &Backend = &upstream.backends[index];
-        let _in_flight = backend.begin();
-        let kept = self.shard.pool.take(backend.id, self.shard.runtime.now());
-        if let Some(stream) = kept {
-            self.shard.metrics.backend_reuses.increment();
-            match self.converse(index, stream, true).await {
-                Err(failure) if failure.retry == Retry::Fresh => {}
-                result => return result,
-            }
-        }
-        let stream = self.connect(backend).await?;
-        self.converse(index, stream, false).await
+    fn take_kept(&self, backend: &Backend) -> Option<R::Stream> {
+        let kept = self.shard.pool.take(backend.id, self.started);
+        kept.inspect(|_| self.shard.metrics.backend_reuses.increment())
     }
 
     async fn connect(&self, backend: &Backend) -> Result<R::Stream, Failure> {
         let deadline = self.shard.runtime.now() + self.upstream.connect_timeout;
-        let connected = self.shard.runtime.connect(&backend.endpoint, deadline).await;
-        connected.inspect(|_| self.shard.metrics.backend_connects.increment()).map_err(|error| {
-            backend.count_failure();
-            self.shard.metrics.backend_connect_errors.increment();
-            let fault = if error.kind() == io::ErrorKind::TimedOut {
-                self.shard.metrics.record_timeout(Timeout::Connect);
-                Fault::Answer { status: 504, detail: "the backend could not be reached in time" }
-            } else {
-                Fault::Answer { status: 502, detail: "the backend could not be reached" }
-            };
-            Failure { fault, retry: Retry::Elsewhere }
-        })
+        match self.shard.runtime.connect(&backend.endpoint, deadline).await {
+            Ok(stream) => {
+                self.shard.metrics.backend_connects.increment();
+                Ok(stream)
+            }
+            Err(error) => {
+                backend.count_failure();
+                self.shard.metrics.backend_connect_errors.increment();
+                let fault = if error.kind() == io::ErrorKind::TimedOut {
+                    self.shard.metrics.record_timeout(Timeout::Connect);
+                    Fault::Answer {
+                        status: 504,
+                        detail: "the backend could not be reached in time",
+                    }
+                } else {
+                    Fault::Answer { status: 502, detail: "the backend could not be reached" }
+                };
+                Err(Failure { fault, retry: Retry::Elsewhere })
+            }
+        }
     }
 
-    async fn converse(
-        &mut self,
-        index: usize,
-        stream: R::Stream,
-        reused: bool,
-    ) -> Result<Forwarded, Failure> {
-        let backend: &Backend = &self.upstream.backends[index];
-        let (upload, spare_used) = self.upload();
-        let conversation = Conversation::new(
-            self.shard,
-            self.snapshot,
-            self.connection,
-            self.head,
-            stream,
-            upload,
-        );
-        let outcome = conversation
-            .run(self.upstream.response_timeout, self.standings, self.persistent)
-            .await
-            .map_err(|fault| self.failure(backend, &fault, reused))?;
-        let Outcome { status, request_bytes, response_bytes, ending, rest, reusable } = outcome;
+    /// Keeps the backend's connection, if it can be used again.
+    fn forwarded(
+        &self,
+        backend: usize,
+        outcome: Outcome,
+        spare_used: usize,
+        reusable: Option<R::Stream>,
+    ) -> Forwarded {
+        let upstream = self.upstream;
+        let ended = self.shard.runtime.now();
         if let Some(stream) = reusable {
-            let (now, keep) = (self.shard.runtime.now(), self.upstream.keepalive_timeout);
-            self.shard.pool.put(backend.id, stream, now, keep, self.upstream.keepalive_connections);
+            self.shard.pool.put(
+                upstream.backends[backend].id,
+                stream,
+                ended,
+                upstream.keepalive_timeout,
+                upstream.keepalive_connections,
+            );
         }
-        Ok(Forwarded {
-            status,
-            request_bytes: request_bytes + self.inline_bytes() as u64,
-            response_bytes,
-            backend: index,
-            done: Done { ending, spare_used, rest },
-        })
+        Forwarded {
+            status: outcome.status,
+            request_bytes: outcome.request_bytes + self.inline_bytes() as u64,
+            response_bytes: outcome.response_bytes,
+            backend,
+            ended,
+            done: Done { ending: outcome.ending, spare_used, rest: outcome.rest },
+        }
     }
 
     /// The request as it goes out, and how many bytes behind its head it uses.

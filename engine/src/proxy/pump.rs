@@ -142,8 +142,8 @@ impl Pump {
     }
 
     /// What was read behind the end of the body: the start of the next message, or a peer's error.
-    pub(super) fn into_rest(self) -> Option<Input> {
-        self.input.filter(|input| !input.is_empty())
+    pub(super) fn take_rest(&mut self) -> Option<Input> {
+        self.input.take().filter(|input| !input.is_empty())
     }
 
     fn has_unwritten(&self) -> bool {

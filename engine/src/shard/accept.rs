@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::connection::{Connection, serve};
-use super::future_pool::FuturePool;
+use super::worker::Workers;
 use super::{OpenConnection, Shard};
 use crate::proxy::{Answer, AnswerContext, exchange, write_all};
 use crate::runtime::{Listener, Runtime, Timer};
@@ -25,13 +25,14 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Accepts until the shard drains; what the kernel had already accepted is still served.
 pub(super) async fn accept<R: Runtime>(shard: Rc<Shard<R>>, listener: R::Listener, index: usize) {
-    let futures = Rc::new(FuturePool::default());
+    let workers = Rc::new(Workers::new(Rc::clone(&shard), exchange::<R>));
     let pause = shard.timers.timer();
     while let Some(accepted) = next(&shard, &listener, &pause).await {
         match accepted {
             Ok((stream, peer)) => {
                 shard.metrics.connections_accepted.increment();
-                let connection = Connection::new(stream, shard.timers.timer(), peer, index);
+                let connection =
+                    Connection::new(stream, shard.timers.timer(), peer, index, shard.runtime.now());
                 let guard = shard.opened();
                 let most = shard.snapshot().config.engine.connections_per_shard;
                 if shard.open.get() > most {
@@ -39,7 +40,7 @@ pub(super) async fn accept<R: Runtime>(shard: Rc<Shard<R>>, listener: R::Listene
                     shard.runtime.spawn(refuse(Rc::clone(&shard), connection, guard));
                     continue;
                 }
-                let task = serve(Rc::clone(&shard), connection, Rc::clone(&futures), exchange::<R>);
+                let task = serve(Rc::clone(&shard), connection, Rc::clone(&workers));
                 shard.runtime.spawn(contain(Rc::clone(&shard), task, guard));
             }
             Err(_) => {

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::future_pool::FuturePool;
+use super::worker::Workers;
 use super::{Class, Input, Shard};
 use crate::proxy::After;
-use crate::runtime::{Runtime, Stream, Timer};
+use crate::runtime::{Instant, Runtime, Stream, Timer};
 
 /// A client's connection. Between requests this is all there is of it.
 pub struct Connection<R: Runtime> {
@@ -19,25 +19,28 @@ pub struct Connection<R: Runtime> {
     pub listener: usize,
     /// Requests begun.
     pub requests: u32,
+    /// When it was accepted, or its last answer ended.
+    pub idle_since: Instant,
 }
 
 impl<R: Runtime> Connection<R> {
-    pub(super) fn new(stream: R::Stream, timer: Timer, peer: SocketAddr, listener: usize) -> Self {
-        Self { stream, timer, peer, listener, requests: 0 }
+    pub(super) fn new(
+        stream: R::Stream,
+        timer: Timer,
+        peer: SocketAddr,
+        listener: usize,
+        now: Instant,
+    ) -> Self {
+        Self { stream, timer, peer, listener, requests: 0, idle_since: now }
     }
 }
 
-/// Serves request after request. `exchange` answers one, given the first bytes of it; its future
-/// is large and comes from `futures`.
-pub(super) async fn serve<R, F>(
+/// Serves request after request, each by a worker.
+pub(super) async fn serve<R: Runtime, F: Future<Output = ()>>(
     shard: Rc<Shard<R>>,
     mut connection: Connection<R>,
-    futures: Rc<FuturePool<F>>,
-    exchange: fn(Rc<Shard<R>>, Connection<R>, Input) -> F,
-) where
-    R: Runtime,
-    F: Future<Output = (Connection<R>, After)>,
-{
+    workers: Rc<Workers<R, F>>,
+) {
     let mut pipelined = None;
     loop {
         let first = match pipelined.take() {
@@ -48,9 +51,8 @@ pub(super) async fn serve<R, F>(
             },
         };
         connection.requests += 1;
-        let begin = || exchange(Rc::clone(&shard), connection, first);
         let after;
-        (connection, after) = futures.run(begin).await;
+        (connection, after) = workers.exchange(connection, first).await;
         match after {
             After::KeepAlive(bytes) => pipelined = bytes,
             After::Close => return,
@@ -66,7 +68,7 @@ async fn first_bytes<R: Runtime>(
     connection: &mut Connection<R>,
 ) -> Option<Input> {
     let idle = shard.snapshot.borrow().config.http.idle_timeout;
-    connection.timer.arm(shard.runtime.now() + idle);
+    connection.timer.arm(connection.idle_since + idle);
     poll_fn(|cx| {
         let mut input = shard.buffers.input(Class::Small);
         match connection.stream.poll_read(cx, input.space()) {

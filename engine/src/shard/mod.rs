@@ -5,8 +5,8 @@ mod accept;
 mod buffers;
 mod connection;
 mod date;
-mod future_pool;
 mod mailbox;
+mod worker;
 
 use std::cell::{Cell, Ref, RefCell};
 use std::future::poll_fn;
@@ -20,6 +20,7 @@ use std::time::Duration;
 pub use buffers::{Buffers, Class, Input, Output};
 pub use connection::Connection;
 pub use mailbox::Mailbox;
+pub use worker::Desk;
 
 use crate::access_log::ShardLog;
 use crate::metrics::ShardMetrics;
