@@ -1,0 +1,126 @@
+use serde_json::Value;
+
+use super::*;
+
+fn status() -> Status {
+    Status {
+        version: "0.1.0".to_owned(),
+        pid: 42,
+        uptime_s: 3_700,
+        runtime: "glommio".to_owned(),
+        runtime_reason: "io_uring works".to_owned(),
+        shards: vec![
+            ShardStatus {
+                id: 0,
+                cpu: Some(3),
+                connections: 7,
+                requests: 12_345,
+                limited: 2,
+                errors: 1,
+                bytes_in: 1_536,
+                bytes_out: 10 << 30,
+            },
+            ShardStatus { id: 1, ..ShardStatus::default() },
+        ],
+        rings_cooperative: 4,
+        rings_plain: 0,
+        config_path: "/etc/weir.toml".to_owned(),
+        config_generation: 2,
+        draining: false,
+        listeners: vec!["public 0.0.0.0:8080".to_owned(), "control 127.0.0.1:5000".to_owned()],
+        ledger: "/var/lib/weir".to_owned(),
+        slots_used: 3,
+        slots_capacity: 65_536,
+    }
+}
+
+#[test]
+fn a_status_reads_so() {
+    let expected = "\
+weir       0.1.0, process 42, serving
+up         1 h 1 min
+runtime    glommio (io_uring works)
+rings      4 cooperative, 0 plain
+config     /etc/weir.toml, generation 2
+listeners  public 0.0.0.0:8080, control 127.0.0.1:5000
+ledger     /var/lib/weir
+slots      3 of 65536 used
+
+SHARD  CPU  CONNECTIONS  REQUESTS  LIMITED  5XX       IN       OUT
+0        3            7     12345        2    1  1.5 KiB  10.0 GiB
+1      any            0         0        0    0      0 B       0 B
+";
+    assert_eq!(text(&Response::Status(status())), expected);
+}
+
+#[test]
+fn backends_read_so() {
+    let backends = vec![
+        BackendStatus {
+            upstream: "api".to_owned(),
+            address: "127.0.0.1:5001".to_owned(),
+            healthy: true,
+            in_flight: 2,
+            requests: 100,
+            failures: 0,
+            last_check: "200 in 1 ms".to_owned(),
+        },
+        BackendStatus {
+            upstream: "api".to_owned(),
+            address: "127.0.0.1:5002".to_owned(),
+            ..BackendStatus::default()
+        },
+    ];
+    let expected = "\
+UPSTREAM  BACKEND         HEALTH  IN FLIGHT  REQUESTS  FAILURES  LAST CHECK
+api       127.0.0.1:5001  up              2       100         0  200 in 1 ms
+api       127.0.0.1:5002  down            0         0         0  -
+";
+    assert_eq!(text(&Response::Backends(backends)), expected);
+    assert_eq!(text(&Response::Backends(Vec::new())), "no upstream has backends\n");
+}
+
+#[test]
+fn json_has_the_fields_by_name() {
+    let value: Value = serde_json::from_str(&json(&Response::Status(status()))).expect("JSON");
+    assert_eq!(value["shards"][0]["cpu"], 3);
+    assert_eq!(value["shards"][1]["cpu"], Value::Null);
+    assert_eq!(value["rings_cooperative"], 4);
+    assert_eq!(value["draining"], false);
+    assert_eq!(value.as_object().map(serde_json::Map::len), Some(15));
+    assert_eq!(json(&Response::Done("ok".to_owned())), "{\n  \"done\": \"ok\"\n}\n");
+    let backends = json(&Response::Backends(vec![BackendStatus::default()]));
+    let value: Value = serde_json::from_str(&backends).expect("JSON");
+    assert_eq!(value[0]["healthy"], false);
+}
+
+#[test]
+fn what_comes_from_elsewhere_cannot_move_the_cursor() {
+    let backend = BackendStatus {
+        last_check: "503\x1b[2J\nroot  up\u{9b}".to_owned(),
+        ..BackendStatus::default()
+    };
+    let shown = text(&Response::Backends(vec![backend]));
+    assert_eq!(shown.lines().count(), 2);
+    assert!(shown.chars().all(|letter| letter == '\n' || !letter.is_control()));
+    assert_eq!(text(&Response::Done("a\nb\n".to_owned())), "a b\n");
+}
+
+#[test]
+fn times_and_sizes_read_so() {
+    let times = [0, 59, 60, 3_599, 3_600, 86_399, 86_400, 90_061];
+    let expected = [
+        "0 s",
+        "59 s",
+        "1 min 0 s",
+        "59 min 59 s",
+        "1 h 0 min",
+        "23 h 59 min",
+        "1 d 0 h",
+        "1 d 1 h",
+    ];
+    assert_eq!(times.map(duration), expected);
+    let sizes = [0, 1_023, 1_024, 1_048_575, 1_048_576, u64::MAX];
+    let expected = ["0 B", "1023 B", "1.0 KiB", "1023.9 KiB", "1.0 MiB", "15.9 EiB"];
+    assert_eq!(sizes.map(bytes), expected);
+}
