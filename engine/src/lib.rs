@@ -5,6 +5,7 @@ pub mod access_log;
 pub mod admission;
 pub mod config;
 pub mod control;
+pub mod demo;
 pub mod ledger;
 pub mod metrics;
 pub mod proxy;
