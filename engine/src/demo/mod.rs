@@ -7,6 +7,7 @@
 mod configuration;
 mod guide;
 pub mod mock;
+mod run;
 
 use weir_protocol::jwt::{self, Key, KeyError};
 
@@ -14,6 +15,7 @@ use crate::runtime::UnixNanos;
 
 pub use configuration::configuration;
 pub use guide::guide;
+pub use run::{DemoError, run};
 
 /// A key of the demo and the tier it stands for; the key's user has the tier's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

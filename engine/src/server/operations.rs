@@ -216,10 +216,16 @@ impl Operations for Engine {
 
     fn stats(&self) -> Value {
         let shards: Vec<_> = self.handles.iter().map(|h| Arc::clone(&h.metrics)).collect();
+        let status = self.status();
+        // Where files are is weirctl's to say: a route may show this page to anyone.
         json!({
+            "version": status.version,
+            "uptime_s": status.uptime_s,
+            "runtime": status.runtime,
+            "draining": status.draining,
             "totals": summary(&shards),
             "backends": self.backends(),
-            "status": self.status(),
+            "shards": status.shards,
         })
     }
 
