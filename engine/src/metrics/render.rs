@@ -31,9 +31,9 @@ const COUNTERS: [(&str, &str, Pick); 15] = [
         &m.backend_connect_errors
     }),
     ("backend_reuses", "Requests sent on a kept connection.", |m| &m.backend_reuses),
-    ("limit_admitted", "Requests that every limit admitted.", |m| &m.limit_admitted),
-    ("limit_refused", "Requests that a limit refused.", |m| &m.limit_refused),
-    ("limit_table_full", "Requests that met a full slot table.", |m| &m.limit_table_full),
+    ("limit_admitted", "Charges that a limit admitted.", |m| &m.limit_admitted),
+    ("limit_refused", "Charges that a limit refused, dry runs included.", |m| &m.limit_refused),
+    ("limit_table_full", "Charges that met a full slot table.", |m| &m.limit_table_full),
     ("auth_failures", "Requests without a valid credential.", |m| &m.auth_failures),
     ("log_lines_dropped", "Access log lines dropped because the writer lagged.", |m| {
         &m.log_lines_dropped
@@ -57,7 +57,7 @@ pub fn render(shards: &[Arc<ShardMetrics>], extra: &[Family]) -> String {
     ));
     families.push(histogram(
         "weir_upstream_duration_seconds",
-        "From choosing a backend to the head of its answer.",
+        "From sending a request to a backend to the end of its answer.",
         &latency(shards, |shard| &shard.upstream_latency),
     ));
     let mut text = String::with_capacity(16 * 1024);

@@ -104,11 +104,11 @@ pub struct ShardMetrics {
     pub backend_connect_errors: Counter,
     /// Requests that found an idle connection to their backend.
     pub backend_reuses: Counter,
-    /// Requests that every limit admitted.
+    /// Charges that a limit admitted; a request may be charged by several.
     pub limit_admitted: Counter,
-    /// Requests that a limit refused.
+    /// Charges that a limit refused, dry runs included.
     pub limit_refused: Counter,
-    /// Requests that met a full slot table, whatever the limit made of it.
+    /// Charges that met a full slot table, whatever the limit made of it.
     pub limit_table_full: Counter,
     /// Requests without a valid credential where one is asked for.
     pub auth_failures: Counter,
@@ -118,7 +118,7 @@ pub struct ShardMetrics {
     timeouts: [Counter; Timeout::ALL.len()],
     /// From a request's first byte to its answer's last.
     pub latency: Histogram,
-    /// From choosing a backend to the end of its answer's head.
+    /// From sending a request to a backend to the end of its answer.
     pub upstream_latency: Histogram,
 }
 
@@ -128,6 +128,12 @@ impl ShardMetrics {
     pub fn record_request(&self, status: u16, elapsed: Duration) {
         self.requests.record(status);
         self.latency.record_ns(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// Counts one answer that a backend gave, `elapsed` after it was asked.
+    #[inline]
+    pub fn record_upstream(&self, elapsed: Duration) {
+        self.upstream_latency.record_ns(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
     }
 
     /// Counts one deadline that passed.

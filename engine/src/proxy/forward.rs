@@ -92,7 +92,7 @@ impl<R: Runtime> Forward<'_, R> {
             };
             let failure = match connected {
                 Ok((stream, now)) => {
-                    let (upload, spare_used) = self.upload();
+                    let (upload, spare_used) = self.upload(backend);
                     let (shard, snapshot, head) = (self.shard, self.snapshot, self.head);
                     let client = &mut *self.connection;
                     let mut conversation =
@@ -101,7 +101,7 @@ impl<R: Runtime> Forward<'_, R> {
                     match conversation.run(now, timeout, self.standings, self.persistent).await {
                         Ok(outcome) => {
                             let stream = outcome.reusable.then(|| conversation.into_backend());
-                            return Ok(self.forwarded(index, outcome, spare_used, stream));
+                            return Ok(self.forwarded(index, now, outcome, spare_used, stream));
                         }
                         Err(fault) => self.failure(backend, &fault, reused),
                     }
@@ -160,12 +160,14 @@ impl<R: Runtime> Forward<'_, R> {
     fn forwarded(
         &self,
         backend: usize,
+        sent: Instant,
         outcome: Outcome,
         spare_used: usize,
         reusable: Option<R::Stream>,
     ) -> Forwarded {
         let upstream = self.upstream;
         let ended = self.shard.runtime.now();
+        self.shard.metrics.record_upstream(ended.since(sent));
         if let Some(stream) = reusable {
             self.shard.pool.put(
                 upstream.backends[backend].id,
@@ -186,10 +188,11 @@ impl<R: Runtime> Forward<'_, R> {
     }
 
     /// The request as it goes out, and how many bytes behind its head it uses.
-    fn upload(&self) -> (Pump, usize) {
+    fn upload(&self, backend: &Backend) -> (Pump, usize) {
         let buffers = &self.shard.buffers;
         let mut out = buffers.output();
-        write_request(&mut out, self.head, self.connection.peer.ip(), self.caller);
+        let host = self.head.host.unwrap_or_else(|| backend.host());
+        write_request(&mut out, self.head, host, self.connection.peer.ip(), self.caller);
         let most = self.snapshot.config.http.body_bytes_max;
         match self.head.body {
             RequestBody::None => {

@@ -25,16 +25,18 @@ pub(super) struct CallerFields<'a> {
     pub(super) key: Option<&'a str>,
 }
 
-/// Appends the head of the request as the backend gets it.
+/// Appends the head of the request as the backend gets it. `host` is the request's own, if it
+/// has one.
 pub(super) fn write_request(
     out: &mut Vec<u8>,
     head: &RequestHead<'_, '_>,
+    host: &str,
     client: IpAddr,
     caller: CallerFields<'_>,
 ) {
     write_request_line(out, head);
     // RFC 9112 section 3.2.2: a proxy generates Host from the target of an absolute form.
-    write_field(out, "Host", head.host.unwrap_or_default().as_bytes());
+    write_field(out, "Host", host.as_bytes());
     for field in head.fields {
         if is_forwarded_request_field(field) && !is_hop_by_hop(field, &head.connection) {
             write_field(out, field.name, field.value);
@@ -231,7 +233,8 @@ mod tests {
         let head = parse_request(request.as_bytes(), &mut store, &LIMITS).unwrap();
         let mut out = Vec::new();
         let caller = CallerFields { user: Some("ann"), tier: Some("free"), key: None };
-        write_request(&mut out, &head, "192.0.2.7".parse().unwrap(), caller);
+        let host = head.host.unwrap_or("backend");
+        write_request(&mut out, &head, host, "192.0.2.7".parse().unwrap(), caller);
         String::from_utf8(out).unwrap()
     }
 
@@ -257,6 +260,13 @@ mod tests {
              X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n\
              X-Forwarded-Host: api.example\r\nX-Weir-User: ann\r\nX-Weir-Tier: free\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn an_old_client_without_host_gets_the_backends() {
+        let sent = forwarded("GET / HTTP/1.0\r\n\r\n");
+        assert!(sent.starts_with("GET / HTTP/1.1\r\nHost: backend\r\n"), "{sent}");
+        assert!(!sent.contains("X-Forwarded-Host"), "{sent}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use super::worker::Workers;
 use super::{Class, Input, Shard};
+use crate::metrics::Timeout;
 use crate::proxy::After;
 use crate::runtime::{Instant, Runtime, Stream, Timer};
 
@@ -78,7 +79,10 @@ async fn first_bytes<R: Runtime>(
             }
             Poll::Ready(_) => Poll::Ready(None),
             Poll::Pending if shard.is_draining() => Poll::Ready(None),
-            Poll::Pending => connection.timer.poll_expired(cx).map(|()| None),
+            Poll::Pending => connection.timer.poll_expired(cx).map(|()| {
+                shard.metrics.record_timeout(Timeout::Idle);
+                None
+            }),
         }
     })
     .await

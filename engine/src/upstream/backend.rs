@@ -45,6 +45,14 @@ impl Backend {
         }
     }
 
+    /// The `Host` for a request that has none (HTTP/1.0).
+    pub fn host(&self) -> &str {
+        match self.endpoint {
+            Endpoint::Tcp(_) => &self.label,
+            Endpoint::Unix(_) => "localhost",
+        }
+    }
+
     // The words below are independent of each other and guard no other memory, so every access is
     // relaxed: a reader needs a recent value, not an order.
 
