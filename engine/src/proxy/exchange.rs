@@ -1,24 +1,21 @@
-use std::future::poll_fn;
-use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::task::Poll;
 
 use weir_protocol::http::{
-    FieldId, FieldStore, HeadError, HeadScanner, Method, RequestBody, RequestHead,
-    host_without_port, normalise_path, parse_request,
+    FieldId, FieldStore, Method, RequestBody, RequestHead, host_without_port, normalise_path,
+    parse_request,
 };
 
 use super::answer::{Answer, AnswerContext};
 use super::forward::{Fault, Forward, Forwarded};
 use super::heads::CallerFields;
-use super::io::{read_some, write_all};
+use super::io::{linger, write_all};
+use super::receive::{HeadFault, read_head, refuse_head};
 use crate::access_log::{Entry, write_line};
 use crate::admission::{Admission, Caller, Decision, Request};
 use crate::config::RouteTarget;
-use crate::metrics::Timeout;
-use crate::runtime::{Instant, Runtime, Stream};
-use crate::shard::{Class, Connection, Desk, Input, Shard, ShardSnapshot};
+use crate::runtime::{Instant, Runtime};
+use crate::shard::{Connection, Desk, Input, Shard, ShardSnapshot};
 use crate::upstream::Upstream;
 
 /// What becomes of the connection.
@@ -29,11 +26,6 @@ pub enum After {
     /// Closed with a reset, so that the client cannot take a part for the whole.
     Abort,
 }
-
-/// Bytes that a refused client may still send before it is cut off; reading them keeps a reset
-/// from overtaking the answer (RFC 9112 section 9.6).
-const LINGER_BYTES_MAX: usize = 1 << 20;
-const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Answers one request after another, of whatever connection is on the desk; never returns.
 ///
@@ -80,103 +72,6 @@ pub async fn exchange<R: Runtime>(shard: Rc<Shard<R>>, desk: Rc<Desk<R>>) {
         };
         desk.finish(connection, after);
     }
-}
-
-/// Why no head could be read.
-enum HeadFault {
-    /// The client closed, or broke, before it was complete.
-    Gone,
-    TimedOut,
-    Malformed(HeadError),
-}
-
-/// Reads until the head is complete; returns where it ends.
-async fn read_head<R: Runtime>(
-    shard: &Shard<R>,
-    snapshot: &ShardSnapshot,
-    connection: &mut Connection<R>,
-    inbound: &mut Input,
-    started: Instant,
-) -> Result<usize, HeadFault> {
-    let mut scanner = HeadScanner::default();
-    loop {
-        let found = scanner.scan(inbound.data(), &snapshot.head_limits);
-        if let Some(end) = found.map_err(HeadFault::Malformed)? {
-            return Ok(end);
-        }
-        if inbound.is_full() {
-            inbound.make_room();
-        }
-        connection.timer.arm(started + snapshot.config.http.head_timeout);
-        match read_some(connection, inbound).await {
-            Ok(0) => return Err(HeadFault::Gone),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                shard.metrics.record_timeout(Timeout::Head);
-                return Err(HeadFault::TimedOut);
-            }
-            Err(_) => return Err(HeadFault::Gone),
-        }
-    }
-}
-
-async fn refuse_head<R: Runtime>(
-    shard: &Shard<R>,
-    connection: &mut Connection<R>,
-    fault: &HeadFault,
-    started: Instant,
-) -> After {
-    let detail;
-    let answer = match fault {
-        HeadFault::Gone => return After::Close,
-        HeadFault::TimedOut => Answer::new(408, "the request's head took too long"),
-        HeadFault::Malformed(error) => {
-            detail = error.to_string();
-            Answer::new(error.status(), &detail)
-        }
-    };
-    let out = answer.compose(shard, AnswerContext::LAST_WORD);
-    let now = shard.runtime.now();
-    let deadline = now + shard.snapshot().config.http.body_timeout;
-    shard.metrics.record_request(answer.status, now.since(started));
-    shard.log(|line| {
-        let entry = Entry {
-            timestamp: shard.runtime.wall(),
-            shard: shard.id,
-            client: connection.peer.ip(),
-            status: answer.status,
-            duration: now.since(started),
-            decision: "malformed",
-            ..Entry::empty()
-        };
-        write_line(&entry, line);
-    });
-    match write_all(connection, &out, deadline).await {
-        Ok(()) => linger(shard, connection).await,
-        Err(_) => After::Close,
-    }
-}
-
-/// Half-closes, then reads and drops what the client still sends, for a while.
-async fn linger<R: Runtime>(shard: &Shard<R>, connection: &mut Connection<R>) -> After {
-    connection.timer.arm(shard.runtime.now() + LINGER);
-    if poll_fn(|cx| connection.stream.poll_shutdown(cx)).await.is_err() {
-        return After::Close;
-    }
-    let mut dropped = 0;
-    poll_fn(|cx| {
-        let mut input = shard.buffers.input(Class::Medium);
-        while dropped < LINGER_BYTES_MAX {
-            match connection.stream.poll_read(cx, input.space()) {
-                Poll::Ready(Ok(count)) if count > 0 => dropped += count,
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => return connection.timer.poll_expired(cx),
-            }
-        }
-        Poll::Ready(())
-    })
-    .await;
-    After::Close
 }
 
 /// How the connection goes on, before what is left in its buffers is looked at.

@@ -1,11 +1,18 @@
-//! Reads and writes with a deadline.
+//! Reads, writes and closes with a deadline.
 
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
+use std::time::Duration;
 
+use super::After;
 use crate::runtime::{Instant, Runtime, Stream};
-use crate::shard::{Connection, Input};
+use crate::shard::{Class, Connection, Input, Shard};
+
+/// Bytes that a refused client may still send before it is cut off; reading them keeps a reset
+/// from overtaking the answer (RFC 9112 section 9.6).
+const LINGER_BYTES_MAX: usize = 1 << 20;
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Reads into the buffer's free space. `Ok(0)` is the end of the stream;
 /// [`io::ErrorKind::TimedOut`] says that the connection's timer fired.
@@ -47,4 +54,26 @@ pub async fn write_all<R: Runtime>(
         connection.stream.poll_flush(cx)
     })
     .await
+}
+
+/// Half-closes, then reads and drops what the client still sends, for a while.
+pub(super) async fn linger<R: Runtime>(shard: &Shard<R>, connection: &mut Connection<R>) -> After {
+    connection.timer.arm(shard.runtime.now() + LINGER);
+    if poll_fn(|cx| connection.stream.poll_shutdown(cx)).await.is_err() {
+        return After::Close;
+    }
+    let mut dropped = 0;
+    poll_fn(|cx| {
+        let mut input = shard.buffers.input(Class::Medium);
+        while dropped < LINGER_BYTES_MAX {
+            match connection.stream.poll_read(cx, input.space()) {
+                Poll::Ready(Ok(count)) if count > 0 => dropped += count,
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return connection.timer.poll_expired(cx),
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+    After::Close
 }

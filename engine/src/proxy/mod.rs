@@ -11,6 +11,7 @@ mod heads;
 mod io;
 mod pool;
 mod pump;
+mod receive;
 
 pub use answer::{Answer, AnswerContext};
 pub use exchange::{After, exchange};

@@ -83,8 +83,11 @@ async fn steer(
     let checks = RefCell::new(begin());
     loop {
         tokio::select! {
-            () = engine.reloaded() => { checks.replace(begin()); }
+            // In this order: a drained shard may have ended by the time this task hears of the
+            // drain.
+            biased;
             () = engine.drained() => break,
+            () = engine.reloaded() => { checks.replace(begin()); }
             _ = signals.terminate.recv() => engine.drain(),
             _ = signals.interrupt.recv() => engine.drain(),
             _ = signals.hang_up.recv() => match engine.reload() {
