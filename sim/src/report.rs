@@ -35,9 +35,11 @@ pub struct Report {
 #[derive(Debug, Default, Serialize)]
 pub struct Second {
     pub second: u64,
-    /// Answers by the first digit of their status.
+    /// Answers with a status below 400.
     pub ok: usize,
+    /// 400 to 499.
     pub refused: usize,
+    /// 500 and above.
     pub errors: usize,
     /// Without a whole answer.
     pub failed: usize,
@@ -111,10 +113,10 @@ impl Second {
             Step::Arrived { backend, .. } => {
                 *self.backends.entry(backend.as_ref().to_owned()).or_default() += 1;
             }
-            // Everybody starts at the beginning.
-            Step::Started { .. } if record.at_ns < SECOND_NS / 100 => {}
             Step::Started { .. } | Step::Health { .. } | Step::Event { .. } => {
-                self.events.push(record.to_string());
+                if record.concerns_hosts() {
+                    self.events.push(record.to_string());
+                }
             }
             Step::Sent { .. } | Step::Checked { .. } => {}
         }

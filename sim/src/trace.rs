@@ -50,6 +50,22 @@ pub struct Record {
     pub step: Step,
 }
 
+/// When everybody has started; later starts are news.
+const STARTED_NS: u64 = 10_000_000;
+
+impl Record {
+    /// Whether it tells of faults, restarts and health rather than of one request.
+    pub fn concerns_hosts(&self) -> bool {
+        match self.step {
+            Step::Started { .. } => self.at_ns > STARTED_NS,
+            Step::Health { .. } | Step::Event { .. } => true,
+            Step::Sent { .. } | Step::Done { .. } | Step::Arrived { .. } | Step::Checked { .. } => {
+                false
+            }
+        }
+    }
+}
+
 /// The steps of one run; shared by its hosts, which live on one thread.
 #[derive(Clone, Default)]
 pub struct Trace {

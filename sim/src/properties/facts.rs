@@ -66,7 +66,7 @@ impl<'r> Facts<'r> {
     pub fn explain(&self, request: &Request<'_>) -> String {
         let until = request.done.map_or(self.end_ns, |(at, _)| at);
         let records = || self.run.records.iter().filter(|record| record.at_ns <= until);
-        let context: Vec<_> = records().filter(|record| concerns_hosts(&record.step)).collect();
+        let context: Vec<_> = records().filter(|record| record.concerns_hosts()).collect();
         let shown = &context[context.len().saturating_sub(CONTEXT_RECORDS)..];
         let mut lines: Vec<_> =
             records().filter(|record| id_of(&record.step) == Some(request.id)).collect();
@@ -140,8 +140,4 @@ fn id_of(step: &Step) -> Option<&str> {
             None
         }
     }
-}
-
-fn concerns_hosts(step: &Step) -> bool {
-    matches!(step, Step::Health { .. } | Step::Event { .. } | Step::Started { .. })
 }

@@ -57,7 +57,7 @@ impl Story {
         self.request("GET", at, at + 10, &[backend], outcome);
     }
 
-    fn from_gateway(&mut self, at: u64, status: u16) {
+    fn answered_here(&mut self, at: u64, status: u16) {
         self.request("GET", at, at + 10, &[], Outcome::Answered { status, backend: None });
     }
 
@@ -135,7 +135,7 @@ fn failures_are_excused_until_a_fault_must_have_been_noticed() {
     for (at, excused) in [(3900, false), (3995, true), (4900, true), (5200, false), (8000, false)] {
         let mut story = Story::default();
         story.at(4000, Step::Event { text: "crash a".into() });
-        story.from_gateway(at, 502);
+        story.answered_here(at, 502);
         match story.judge(expect) {
             Ok(_) => assert!(excused, "{at}"),
             Err(detail) => {
@@ -147,10 +147,10 @@ fn failures_are_excused_until_a_fault_must_have_been_noticed() {
     let unheard_of =
         "[expect]\nfailover = {}\n[[event]]\nat = \"5500ms\"\nkind = \"fail\"\nhost = \"b\"";
     let mut story = Story::default();
-    story.from_gateway(7500, 503);
+    story.answered_here(7500, 503);
     assert!(story.judge(unheard_of).is_ok(), "nobody was well at 7.5 s");
     let mut story = Story::default();
-    story.from_gateway(8500, 503);
+    story.answered_here(8500, 503);
     assert!(story.judge(unheard_of).is_err(), "a was found well at 8 s");
 }
 
@@ -158,12 +158,12 @@ fn failures_are_excused_until_a_fault_must_have_been_noticed() {
 fn recovery_wants_everything_served_and_traffic_back() {
     let expect = "[expect]\nrecovery = {}";
     let mut story = Story::default();
-    story.from_gateway(6000, 503);
+    story.answered_here(6000, 503);
     story.ok(8500, "b");
     assert!(story.judge(expect).expect_err("fails").contains("a got no request"));
     let mut story = Story::default();
     story.ok(8500, "a");
-    story.from_gateway(9000, 503);
+    story.answered_here(9000, 503);
     assert!(story.judge(expect).expect_err("fails").contains("c-1.2"));
     let mut story = Story::default();
     story.ok(8500, "a");
@@ -194,7 +194,7 @@ fn admission_is_bounded_in_every_interval_and_exact_after_silence() {
     let tell = |admitted: &[u64], refused: &[u64]| {
         let mut story = Story::default();
         admitted.iter().for_each(|at| story.ok(*at, "a"));
-        refused.iter().for_each(|at| story.from_gateway(*at, 429));
+        refused.iter().for_each(|at| story.answered_here(*at, 429));
         story.judge(expect)
     };
     assert!(tell(&[2000, 2100, 2200], &[2300]).expect("passes").contains("exact in 1"));
@@ -216,7 +216,7 @@ fn the_worst_interval_is_at_most_twice_the_limit() {
         let outcome = Outcome::Answered { status: 200, backend: Some("a".into()) };
         story.request("GET", at, at + 700, &["a"], outcome);
     }
-    story.from_gateway(2100, 429);
+    story.answered_here(2100, 429);
     let detail = story.judge(expect).expect_err("fails");
     assert!(detail.contains("5 requests admitted in the window from 1.900 s"), "{detail}");
 }
