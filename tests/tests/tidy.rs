@@ -213,8 +213,8 @@ fn walk(folder: &Path, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).expect("a folder of the sources").flatten() {
         let path = entry.path();
         let name = entry.file_name();
-        // A worktree's `.git` is a file.
-        if name == ".git" || (path.is_dir() && name == "target") {
+        // A worktree's `.git` is a file; cargo marks its target folder as a cache.
+        if name == ".git" || path.join("CACHEDIR.TAG").exists() {
             continue;
         }
         if path.is_dir() {
