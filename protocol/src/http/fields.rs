@@ -86,12 +86,18 @@ field_ids! {
 impl FieldId {
     #[inline]
     fn pick(name: &[u8], known: &[(&str, Self)]) -> Self {
+        // Two letters tell most names apart before the whole is compared.
+        let (first, last) = (name[0] | 0x20, name[name.len() - 1] | 0x20);
         for &(text, id) in known {
-            if name.eq_ignore_ascii_case(text.as_bytes()) {
+            let text = text.as_bytes();
+            if text[0] == first
+                && text[text.len() - 1] == last
+                && name.eq_ignore_ascii_case(text)
+            {
                 return id;
             }
         }
-        let alias = memchr::memchr(b'_', name).is_some()
+        let alias = name.contains(&b'_')
             && known.iter().any(|(text, _)| is_alias(name, text.as_bytes()));
         if alias { Self::Alias } else { Self::Other }
     }
