@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use crate::message::{Framing, Head, Reader};
+use crate::message::{Fields, Framing, Head, Reader};
 use crate::wait::{Deadline, PATIENCE};
 
 /// What becomes of a connection after an exchange.
@@ -195,12 +195,20 @@ impl Exchange<'_> {
     /// # Errors
     /// When it breaks off or is badly framed.
     pub fn body(&mut self) -> io::Result<Vec<u8>> {
+        Ok(self.body_and_trailers()?.0)
+    }
+
+    /// The whole body, and the fields behind it when it is chunked.
+    ///
+    /// # Errors
+    /// When it breaks off or is badly framed.
+    pub fn body_and_trailers(&mut self) -> io::Result<(Vec<u8>, Fields)> {
         if self.head.all("expect").any(|value| value.eq_ignore_ascii_case("100-continue")) {
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         self.body_read = true;
         let framing = self.head.framing(Framing::None)?;
-        Ok(self.reader.body(framing, Deadline::after(PATIENCE))?.0)
+        self.reader.body(framing, Deadline::after(PATIENCE))
     }
 
     /// Some raw bytes from the peer; none at the end.

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::process::{Finished, Process};
 use crate::wait::{self, PATIENCE};
-use crate::{binaries, ports};
+use crate::{binaries, ports, sandbox};
 
 /// The parts of a configuration that most tests share: everything of the engine in the test's own
 /// folder. `[engine]` goes on for whoever appends keys, since it is the last table.
@@ -27,16 +27,41 @@ ledger = \"@folder@/ledger\"
 /// of its own and `@port:NAME@` for a free port, the same one wherever NAME is the same.
 pub struct Launch {
     config: String,
+    surroundings: Surroundings,
+}
+
+/// What a gateway finds around it.
+#[derive(Default)]
+struct Surroundings {
     environment: Vec<(String, String)>,
+    io_uring_forbidden: bool,
+}
+
+impl Surroundings {
+    fn command(&self, config_path: &Path) -> Command {
+        let mut command = Command::new(binaries::weir());
+        command.arg("run").arg("--config").arg(config_path);
+        command.envs(self.environment.iter().cloned());
+        if self.io_uring_forbidden {
+            sandbox::forbid_io_uring(&mut command);
+        }
+        command
+    }
 }
 
 impl Launch {
     pub fn new(config: impl Into<String>) -> Self {
-        Self { config: config.into(), environment: Vec::new() }
+        Self { config: config.into(), surroundings: Surroundings::default() }
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.into(), value.into()));
+        self.surroundings.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// As in a container whose seccomp profile has no io_uring.
+    pub fn without_io_uring(mut self) -> Self {
+        self.surroundings.io_uring_forbidden = true;
         self
     }
 
@@ -47,6 +72,22 @@ impl Launch {
     #[track_caller]
     pub fn start(self) -> Weir {
         self.try_start().unwrap_or_else(|finished| panic!("weir ended at its start: {finished:#?}"))
+    }
+
+    /// What it says when it ends at its start, whoever listens at its addresses. `prepare` is
+    /// given its folder before.
+    ///
+    /// # Panics
+    /// When it starts and goes on.
+    #[track_caller]
+    pub fn refused(self, prepare: impl FnOnce(&Path)) -> Finished {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        prepare(folder.path());
+        let mut names = Names { folder: folder.path().to_owned(), ports: BTreeMap::new() };
+        let config_path = folder.path().join("weir.toml");
+        let config = names.fill_in(&self.config);
+        std::fs::write(&config_path, config).expect("writes the configuration");
+        Process::run(self.surroundings.command(&config_path))
     }
 
     /// Like [`Launch::start`], for a gateway that may refuse to.
@@ -60,9 +101,9 @@ impl Launch {
         let config = names.fill_in(&self.config);
         let config_path = folder.path().join("weir.toml");
         std::fs::write(&config_path, &config).expect("writes the configuration");
-        let process = spawn(&config_path, &config, &self.environment)?;
-        let environment = self.environment;
-        Ok(Weir { process: Some(process), names, config, environment, config_path, folder })
+        let process = spawn(self.surroundings.command(&config_path), &config)?;
+        let surroundings = self.surroundings;
+        Ok(Weir { process: Some(process), names, config, surroundings, config_path, folder })
     }
 }
 
@@ -73,7 +114,7 @@ pub struct Weir {
     names: Names,
     /// With everything filled in.
     config: String,
-    environment: Vec<(String, String)>,
+    surroundings: Surroundings,
     config_path: PathBuf,
     folder: TempDir,
 }
@@ -145,9 +186,22 @@ impl Weir {
     #[track_caller]
     pub fn restart(&mut self) {
         assert!(self.process.is_none(), "it is running");
-        let started = spawn(&self.config_path, &self.config, &self.environment);
+        let started = spawn(self.surroundings.command(&self.config_path), &self.config);
         let process = started.unwrap_or_else(|finished| panic!("no restart: {finished:#?}"));
         self.process = Some(process);
+    }
+
+    /// What another gateway, with the same file or another one, says when it cannot start; the
+    /// placeholders of `config` are those of this one.
+    ///
+    /// # Panics
+    /// When it starts and goes on.
+    #[track_caller]
+    pub fn rival(&mut self, config: &str) -> Finished {
+        let path = self.folder.path().join("rival.toml");
+        let config = self.names.fill_in(config);
+        std::fs::write(&path, config).expect("writes the configuration");
+        Process::run(self.surroundings.command(&path))
     }
 
     /// Runs `weirctl` against it.
@@ -180,9 +234,7 @@ impl Names {
 
 /// Starts `weir run` and waits until it listens; else what it said when it ended.
 #[track_caller]
-fn spawn(path: &Path, config: &str, environment: &[(String, String)]) -> Result<Process, Finished> {
-    let mut command = Command::new(binaries::weir());
-    command.arg("run").arg("--config").arg(path).envs(environment.iter().cloned());
+fn spawn(command: Command, config: &str) -> Result<Process, Finished> {
     let mut process = Process::spawn(command);
     for address in listening_addresses(config) {
         let up = wait::poll(PATIENCE, || {
