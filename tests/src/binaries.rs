@@ -22,7 +22,15 @@ pub fn weir_sim() -> &'static Path {
 /// Builds one binary in this test's own profile and returns where cargo put it. The target folder
 /// is the one of the environment and of cargo's configuration, as for the test itself.
 fn build(package: &str, binary: &str) -> PathBuf {
-    let output = Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    // What cargo tells this test of its package would make it build for a second time what build
+    // scripts read those variables for.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_of_the_package) {
+            cargo.env_remove(name);
+        }
+    }
+    let output = cargo
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .args(["build", "--quiet", "--message-format=json-render-diagnostics"])
         .args(["--package", package, "--bin", binary, "--profile", &profile()])
@@ -32,6 +40,10 @@ fn build(package: &str, binary: &str) -> PathBuf {
     assert!(output.status.success(), "cargo cannot build {binary}");
     let messages = String::from_utf8(output.stdout).expect("cargo writes UTF-8");
     executable(&messages, binary).expect("cargo names the executable it built")
+}
+
+fn is_of_the_package(variable: &str) -> bool {
+    ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// This process runs from `<target>/[<triple>/]<profile>/deps/`, where the profiles `dev` and

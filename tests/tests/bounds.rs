@@ -119,17 +119,22 @@ fn no_route_is_404_and_connect_405(runtime: Runtime) {
 fn a_shard_without_room_is_503(runtime: Runtime) {
     let backend = Backend::text("ok");
     let weir = Setup::before(runtime, &backend).engine("connections_per_shard = 4").start();
-    // The probe of the harness may still be one of them.
-    wait::until("four are served and one more is not", || {
-        let mut served: Vec<_> = (0..4).map(|_| Client::connect(weir.address("main"))).collect();
-        let all = served.iter_mut().all(|client| client.get("/", &[]).status == 200);
-        let mut over = Client::connect(weir.address("main"));
-        let refused = over.try_response("GET").ok().filter(|response| response.status == 503);
-        let Some(refused) = refused.filter(|_| all) else { return false };
-        assert_eq!(refused.get("content-type"), Some("application/problem+json"));
-        assert!(refused.get("retry-after").is_some());
-        true
+    let mut served = Vec::new();
+    wait::until("four are served: the harness's own first connection is gone", || {
+        served.clear();
+        served = (0..4).map(|_| Client::connect(weir.address("main"))).collect();
+        served.iter_mut().all(|client| client.get("/", &[]).status == 200)
     });
+    for _ in 0..5 {
+        let mut over = Client::connect(weir.address("main"));
+        // Bytes that nobody reads would have the answer followed, or overtaken, by a reset.
+        over.send(client::request("POST", "/", &[], &[b'x'; 10_000]));
+        let refused = over.response();
+        expect_problem(&refused, 503);
+        assert!(refused.get("retry-after").is_some());
+        assert_eq!(over.ending(), Ending::Closed);
+    }
+    drop(served);
     wait::until("there is room again", || {
         let mut client = Client::connect(weir.address("main"));
         let _ = client.try_send(client::request("GET", "/", &[], b""));
