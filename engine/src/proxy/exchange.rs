@@ -9,7 +9,7 @@ use weir_protocol::http::{
 use super::answer::{Answer, AnswerContext};
 use super::forward::{Fault, Forward, Forwarded};
 use super::heads::CallerFields;
-use super::io::{linger, write_all};
+use super::io::{LINGER, linger, write_all};
 use super::receive::{HeadFault, read_head, refuse_head};
 use crate::access_log::{Entry, write_line};
 use crate::admission::{Admission, Caller, Decision, Request};
@@ -64,7 +64,10 @@ pub async fn exchange<R: Runtime>(shard: Rc<Shard<R>>, desk: Rc<Desk<R>>) {
                     let left = (!inbound.is_empty()).then_some(inbound);
                     After::KeepAlive(done.rest.or(left))
                 }
-                Ending::Linger => linger(&shard, &mut connection).await,
+                Ending::Linger => {
+                    linger(&shard, &mut connection, LINGER).await;
+                    After::Close
+                }
                 Ending::Close => After::Close,
                 Ending::Abort => After::Abort,
             },

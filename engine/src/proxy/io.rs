@@ -5,14 +5,14 @@ use std::io;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::After;
 use crate::runtime::{Instant, Runtime, Stream};
 use crate::shard::{Class, Connection, Input, Shard};
 
 /// Bytes that a refused client may still send before it is cut off; reading them keeps a reset
 /// from overtaking the answer (RFC 9112 section 9.6).
 const LINGER_BYTES_MAX: usize = 1 << 20;
-const LINGER: Duration = Duration::from_secs(2);
+/// How long a refused client may take to read its answer.
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// Reads into the buffer's free space. `Ok(0)` is the end of the stream;
 /// [`io::ErrorKind::TimedOut`] says that the connection's timer fired.
@@ -56,11 +56,16 @@ pub async fn write_all<R: Runtime>(
     .await
 }
 
-/// Half-closes, then reads and drops what the client still sends, for a while.
-pub(super) async fn linger<R: Runtime>(shard: &Shard<R>, connection: &mut Connection<R>) -> After {
-    connection.timer.arm(shard.runtime.now() + LINGER);
+/// Half-closes, then reads and drops what the client still sends, until it closes too or `patience`
+/// ends. The connection is good for nothing then.
+pub async fn linger<R: Runtime>(
+    shard: &Shard<R>,
+    connection: &mut Connection<R>,
+    patience: Duration,
+) {
+    connection.timer.arm(shard.runtime.now() + patience);
     if poll_fn(|cx| connection.stream.poll_shutdown(cx)).await.is_err() {
-        return After::Close;
+        return;
     }
     let mut dropped = 0;
     poll_fn(|cx| {
@@ -75,5 +80,4 @@ pub(super) async fn linger<R: Runtime>(shard: &Shard<R>, connection: &mut Connec
         Poll::Ready(())
     })
     .await;
-    After::Close
 }

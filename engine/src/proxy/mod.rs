@@ -15,5 +15,5 @@ mod receive;
 
 pub use answer::{Answer, AnswerContext};
 pub use exchange::{After, exchange};
-pub use io::write_all;
+pub use io::{linger, write_all};
 pub use pool::Pool;

@@ -6,7 +6,7 @@ use weir_protocol::http::{HeadError, HeadScanner};
 
 use super::After;
 use super::answer::{Answer, AnswerContext};
-use super::io::{linger, read_some, write_all};
+use super::io::{LINGER, linger, read_some, write_all};
 use crate::access_log::{Entry, write_line};
 use crate::metrics::Timeout;
 use crate::runtime::{Instant, Runtime};
@@ -81,8 +81,8 @@ pub(super) async fn refuse_head<R: Runtime>(
         };
         write_line(&entry, line);
     });
-    match write_all(connection, &out, deadline).await {
-        Ok(()) => linger(shard, connection).await,
-        Err(_) => After::Close,
+    if write_all(connection, &out, deadline).await.is_ok() {
+        linger(shard, connection, LINGER).await;
     }
+    After::Close
 }

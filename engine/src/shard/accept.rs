@@ -1,5 +1,6 @@
 //! Takes connections from a listener and starts their tasks.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use futures_util::FutureExt;
 use super::connection::{Connection, serve};
 use super::worker::Workers;
 use super::{OpenConnection, Shard};
-use crate::proxy::{Answer, AnswerContext, exchange, write_all};
+use crate::proxy::{Answer, AnswerContext, exchange, linger, write_all};
 use crate::runtime::{Listener, Runtime, Timer};
 
 /// After an error the listener rests: descriptors do not come back by asking again at once.
@@ -23,10 +24,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How long a connection over the limit may take to read that it is refused.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Refused connections that are given time at once; a flood gets its answers followed by resets.
+const REFUSED_MAX: usize = 1024;
+
 /// Accepts until the shard drains; what the kernel had already accepted is still served.
 pub(super) async fn accept<R: Runtime>(shard: Rc<Shard<R>>, listener: R::Listener, index: usize) {
     let workers = Rc::new(Workers::new(Rc::clone(&shard), exchange::<R>));
     let pause = shard.timers.timer();
+    let refused = Rc::new(Cell::new(0));
     while let Some(accepted) = next(&shard, &listener, &pause).await {
         match accepted {
             Ok((stream, peer)) => {
@@ -37,7 +42,8 @@ pub(super) async fn accept<R: Runtime>(shard: Rc<Shard<R>>, listener: R::Listene
                 let most = shard.snapshot().config.engine.connections_per_shard;
                 if shard.open.get() > most {
                     shard.metrics.connections_refused.increment();
-                    shard.runtime.spawn(refuse(Rc::clone(&shard), connection, guard));
+                    let refused = Rc::clone(&refused);
+                    shard.runtime.spawn(refuse(Rc::clone(&shard), connection, guard, refused));
                     continue;
                 }
                 let task = serve(Rc::clone(&shard), connection, Rc::clone(&workers));
@@ -86,17 +92,23 @@ async fn contain<R: Runtime>(
     drop(guard);
 }
 
-/// Answers 503 without reading the request.
+/// Answers 503 without looking at the request.
 async fn refuse<R: Runtime>(
     shard: Rc<Shard<R>>,
     mut connection: Connection<R>,
     guard: OpenConnection<R>,
+    refused: Rc<Cell<usize>>,
 ) {
     let answer =
         Answer { retry_after_ns: Some(1_000_000_000), ..Answer::new(503, "too many connections") };
     let out = answer.compose(&shard, AnswerContext::LAST_WORD);
     let deadline = shard.runtime.now() + REFUSAL_TIMEOUT;
-    // Whether the client reads it is up to the client.
-    let _ = write_all(&mut connection, &out, deadline).await;
+    let sent = write_all(&mut connection, &out, deadline).await;
+    // It takes nobody's place while it waits for the client to read.
     drop(guard);
+    if sent.is_ok() && refused.get() < REFUSED_MAX {
+        refused.set(refused.get() + 1);
+        linger(&shard, &mut connection, REFUSAL_TIMEOUT).await;
+        refused.set(refused.get() - 1);
+    }
 }

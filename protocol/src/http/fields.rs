@@ -90,15 +90,12 @@ impl FieldId {
         let (first, last) = (name[0] | 0x20, name[name.len() - 1] | 0x20);
         for &(text, id) in known {
             let text = text.as_bytes();
-            if text[0] == first
-                && text[text.len() - 1] == last
-                && name.eq_ignore_ascii_case(text)
-            {
+            if text[0] == first && text[text.len() - 1] == last && name.eq_ignore_ascii_case(text) {
                 return id;
             }
         }
-        let alias = name.contains(&b'_')
-            && known.iter().any(|(text, _)| is_alias(name, text.as_bytes()));
+        let alias =
+            name.contains(&b'_') && known.iter().any(|(text, _)| is_alias(name, text.as_bytes()));
         if alias { Self::Alias } else { Self::Other }
     }
 }
