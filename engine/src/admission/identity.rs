@@ -59,7 +59,9 @@ impl Caller {
 /// The credential that `wanted` looks at: a key by `X-API-Key`, then `Authorization`, then the
 /// query; a token by `Authorization` only (RFC 6750 section 2.1).
 pub(super) fn presented<'a>(head: &RequestHead<'a, '_>, wanted: Auth) -> Presented<'a> {
-    let bearer = head.get(FieldId::Authorization).map_or(Presented::Nothing, authorization);
+    let bearer = head
+        .get(FieldId::Authorization)
+        .map_or(Presented::Nothing, |value| authorization(value, wanted));
     let key = || {
         let field = head.get(FieldId::ApiKey).filter(|key| !key.is_empty());
         field.or(match bearer {
@@ -75,8 +77,9 @@ pub(super) fn presented<'a>(head: &RequestHead<'a, '_>, wanted: Auth) -> Present
     }
 }
 
-/// `Bearer <token>`, `Bearer <key>` or `ApiKey <key>`; what has the shape of a token is one.
-fn authorization(value: &[u8]) -> Presented<'_> {
+/// `Bearer <token>`, `Bearer <key>` or `ApiKey <key>`; what has the shape of a token is one. Where
+/// only a token will do, what has another shape is a malformed one (RFC 6750 section 3.1).
+fn authorization(value: &[u8], wanted: Auth) -> Presented<'_> {
     let Some(space) = value.iter().position(|byte| *byte == b' ') else {
         return Presented::Nothing;
     };
@@ -84,7 +87,8 @@ fn authorization(value: &[u8]) -> Presented<'_> {
     let credential = rest.trim_ascii();
     let dots = credential.iter().filter(|byte| **byte == b'.').count();
     if scheme.eq_ignore_ascii_case(b"bearer") {
-        if dots == 2 { Presented::Token(credential) } else { Presented::Key(credential) }
+        let token = dots == 2 || wanted == Auth::Jwt;
+        if token { Presented::Token(credential) } else { Presented::Key(credential) }
     } else if scheme.eq_ignore_ascii_case(b"apikey") {
         Presented::Key(credential)
     } else {
@@ -140,12 +144,14 @@ mod tests {
 
     #[test]
     fn authorization_tells_tokens_from_keys() {
-        assert_eq!(authorization(b"Bearer a.b.c"), Presented::Token(b"a.b.c"));
-        assert_eq!(authorization(b"bearer  a.b.c"), Presented::Token(b"a.b.c"));
-        assert_eq!(authorization(b"Bearer plain-key"), Presented::Key(b"plain-key"));
-        assert_eq!(authorization(b"ApiKey plain.key"), Presented::Key(b"plain.key"));
-        assert_eq!(authorization(b"Basic dTpw"), Presented::Nothing);
-        assert_eq!(authorization(b"Bearer"), Presented::Nothing);
+        let any = |value: &'static [u8]| authorization(value, Auth::Any);
+        assert_eq!(any(b"Bearer a.b.c"), Presented::Token(b"a.b.c"));
+        assert_eq!(any(b"bearer  a.b.c"), Presented::Token(b"a.b.c"));
+        assert_eq!(any(b"Bearer plain-key"), Presented::Key(b"plain-key"));
+        assert_eq!(any(b"ApiKey plain.key"), Presented::Key(b"plain.key"));
+        assert_eq!(any(b"Basic dTpw"), Presented::Nothing);
+        assert_eq!(any(b"Bearer"), Presented::Nothing);
+        assert_eq!(authorization(b"Bearer a.b.c.d", Auth::Jwt), Presented::Token(b"a.b.c.d"));
     }
 
     #[test]
