@@ -1,10 +1,9 @@
 //! A gateway under test.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -175,7 +174,16 @@ impl Weir {
     #[track_caller]
     pub fn terminate(&mut self) -> Finished {
         self.process().signal(libc::SIGTERM);
-        self.process.take().expect("was running above").wait()
+        self.wait()
+    }
+
+    /// Waits for its end, and what it left behind.
+    ///
+    /// # Panics
+    /// When it goes on.
+    #[track_caller]
+    pub fn wait(&mut self) -> Finished {
+        self.process.take().expect("the gateway runs").wait()
     }
 
     /// Starts it again, on the same ledger and ports, after [`Weir::kill`] or
@@ -232,23 +240,25 @@ impl Names {
     }
 }
 
-/// Starts `weir run` and waits until it listens; else what it said when it ended.
+/// Starts `weir run` and waits until it says that it listens everywhere; else what it said when it
+/// ended. Connecting would prove less: after `kill -9` the kernel takes a moment to take down what
+/// io_uring held, and the dead listeners still accept.
 #[track_caller]
 fn spawn(command: Command, config: &str) -> Result<Process, Finished> {
     let mut process = Process::spawn(command);
-    for address in listening_addresses(config) {
-        let up = wait::poll(PATIENCE, || {
-            let ended = process.status().is_some();
-            let up = TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
-            (ended || up).then_some(up && !ended)
-        });
-        match up {
-            Some(true) => {}
-            Some(false) => return Err(process.wait()),
-            None => panic!("weir does not listen at {address}"),
-        }
+    let lines = listening_addresses(config).into_iter();
+    let lines: Vec<_> = lines.map(|address| format!("listening on {address}")).collect();
+    let up = wait::poll(PATIENCE, || {
+        let ended = process.status().is_some();
+        let said = process.stderr();
+        let up = lines.iter().all(|line| said.contains(line));
+        (ended || up).then_some(up && !ended)
+    });
+    match up {
+        Some(true) => Ok(process),
+        Some(false) => Err(process.wait()),
+        None => panic!("weir does not say that it listens: {}", process.stderr()),
     }
-    Ok(process)
 }
 
 /// The values of `address` in `[[listener]]` and `[control]`. A scan of lines serves for the

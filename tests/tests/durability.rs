@@ -1,0 +1,209 @@
+//! What outlives the process, and how it ends when it is asked to.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use weir_tests::{After, Backend, Client, Ending, Gate, Runtime, Setup, Weir, client};
+use weir_tests::{on_both_runtimes, wait};
+
+on_both_runtimes!(
+    kill_9_under_load_loses_no_count,
+    a_used_up_limit_stays_used_up_after_kill_9_and_after_a_stop,
+    sigterm_answers_what_is_in_flight_and_exits_0,
+    sigterm_lets_a_body_under_way_arrive_whole,
+    a_second_sigterm_cuts_short,
+    drain_timeout_bounds_a_stop,
+    weirctl_drain_ends_in_order,
+);
+
+fn limited(runtime: Runtime, backend: &Backend, limit: usize) -> Setup {
+    // A window so long that nothing of the count fades.
+    let table = format!("[[limit]]\nname = \"all\"\nkey = \"address\"\nrate = \"{limit}/366d\"\n");
+    Setup::before(runtime, backend).tables(&table).route("path = \"/*\"\nlimits = [\"all\"]")
+}
+
+/// Clients that ask until they are refused, or their gateway goes away.
+fn load(weir: std::net::SocketAddr, clients: usize, admitted: &AtomicUsize, refused: &AtomicBool) {
+    std::thread::scope(|scope| {
+        for _ in 0..clients {
+            scope.spawn(|| {
+                let Ok(mut client) = Client::try_connect(weir) else { return };
+                while client.try_send(client::request("GET", "/", &[], b"")).is_ok() {
+                    match client.try_response("GET").map(|response| response.status) {
+                        Ok(200) => drop(admitted.fetch_add(1, Ordering::SeqCst)),
+                        Ok(429) => return refused.store(true, Ordering::SeqCst),
+                        Ok(other) => panic!("{other}"),
+                        Err(_) => return,
+                    }
+                }
+            });
+        }
+    });
+}
+
+fn kill_9_under_load_loses_no_count(runtime: Runtime) {
+    const LIMIT: usize = 3_000;
+    const CLIENTS: usize = 8;
+    let backend = Backend::text("ok");
+    let mut weir = limited(runtime, &backend, LIMIT).shards("2").start();
+    let (admitted, refused) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let mut kills = 0;
+    while !refused.load(Ordering::SeqCst) {
+        let before = admitted.load(Ordering::SeqCst);
+        let address = weir.address("main");
+        std::thread::scope(|scope| {
+            scope.spawn(|| load(address, CLIENTS, &admitted, &refused));
+            if kills < 3 {
+                let is_under_way = || admitted.load(Ordering::SeqCst) >= before + LIMIT / 5;
+                wait::until("some were admitted", is_under_way);
+                weir.kill();
+            }
+        });
+        if kills < 3 {
+            kills += 1;
+            weir.restart();
+        }
+    }
+    assert_eq!(kills, 3);
+    let admitted = admitted.load(Ordering::SeqCst);
+    // Of each client one answer may have been lost with the gateway that had counted it.
+    assert!(admitted <= LIMIT, "{admitted} were admitted");
+    assert!(admitted >= LIMIT - 3 * CLIENTS, "{admitted} were admitted");
+    assert!(backend.requests() <= LIMIT, "{} reached the backend", backend.requests());
+}
+
+fn a_used_up_limit_stays_used_up_after_kill_9_and_after_a_stop(runtime: Runtime) {
+    let backend = Backend::text("ok");
+    let mut weir = limited(runtime, &backend, 5).start();
+    let statuses = |weir: &Weir, count: usize| {
+        let mut client = Client::connect(weir.address("main"));
+        (0..count).map(|_| client.get("/", &[]).status).collect::<Vec<_>>()
+    };
+    assert_eq!(statuses(&weir, 3), [200, 200, 200]);
+    weir.kill();
+    weir.restart();
+    assert_eq!(statuses(&weir, 3), [200, 200, 429]);
+    weir.kill();
+    weir.restart();
+    assert_eq!(statuses(&weir, 1), [429]);
+    assert!(weir.terminate().status.success());
+    weir.restart();
+    assert_eq!(statuses(&weir, 1), [429]);
+}
+
+/// A backend whose answers wait for the gate.
+fn gated(gate: &Gate) -> Backend {
+    let gate = gate.clone();
+    Backend::start(move |exchange| {
+        if exchange.target() != "/" {
+            gate.pass();
+        }
+        exchange.reply(200, &[], b"done")
+    })
+}
+
+#[track_caller]
+fn until_draining(weir: &mut Weir) {
+    wait::until("it drains", || weir.process().stderr().contains("weir: draining"));
+}
+
+fn sigterm_answers_what_is_in_flight_and_exits_0(runtime: Runtime) {
+    let gate = Gate::default();
+    let backend = gated(&gate);
+    let mut weir = Setup::before(runtime, &backend).shards("2").start();
+    let mut idle: Vec<_> = (0..5).map(|_| Client::connect(weir.address("main"))).collect();
+    assert!(idle.iter_mut().all(|client| client.get("/", &[]).status == 200));
+    let mut busy: Vec<_> = (0..5).map(|_| Client::connect(weir.address("main"))).collect();
+    busy.iter_mut().for_each(|client| client.send_get("/held", &[]));
+    wait::until("the requests are at the backend", || backend.requests() == 10);
+    weir.process().signal(libc::SIGTERM);
+    until_draining(&mut weir);
+    for mut client in idle {
+        assert_eq!(client.ending(), Ending::Closed);
+    }
+    wait::until("nobody is let in", || Client::try_connect(weir.address("main")).is_err());
+    assert_eq!(weir.process().status(), None, "it waits");
+    gate.open();
+    for mut client in busy {
+        let response = client.response();
+        assert_eq!((response.status, response.text()), (200, "done"));
+        assert_eq!(client.ending(), Ending::Closed);
+    }
+    let finished = weir.wait();
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+    assert!(!weir.folder().join("weir.sock").exists());
+}
+
+fn sigterm_lets_a_body_under_way_arrive_whole(runtime: Runtime) {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let backend = Backend::start(move |exchange| {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst";
+        exchange.send(head).expect("the gateway is there");
+        held.pass();
+        exchange.send(b" half").map_or(After::Close, |()| After::KeepAlive)
+    });
+    let mut weir = Setup::before(runtime, &backend).start();
+    let mut client = Client::connect(weir.address("main"));
+    client.send_get("/", &[]);
+    assert_eq!(client.try_head("GET").expect("a head").0, 200);
+    assert_eq!(client.read_exactly(5).expect("the first half"), b"first");
+    weir.process().signal(libc::SIGTERM);
+    until_draining(&mut weir);
+    gate.open();
+    assert_eq!(client.read_exactly(5).expect("the other half"), b" half");
+    assert_eq!(client.ending(), Ending::Closed);
+    assert_eq!(weir.wait().status.code(), Some(0));
+}
+
+fn a_second_sigterm_cuts_short(runtime: Runtime) {
+    let gate = Gate::default();
+    let backend = gated(&gate);
+    let mut weir = Setup::before(runtime, &backend).start();
+    let mut client = Client::connect(weir.address("main"));
+    client.send_get("/held", &[]);
+    wait::until("the request is at the backend", || backend.requests() == 1);
+    weir.process().signal(libc::SIGTERM);
+    until_draining(&mut weir);
+    weir.process().signal(libc::SIGTERM);
+    let finished = weir.wait();
+    assert_eq!(finished.status.code(), Some(1));
+    assert!(finished.stderr.contains("were cut off"), "{}", finished.stderr);
+    client.try_response("GET").expect_err("it was cut off");
+    gate.open();
+}
+
+fn drain_timeout_bounds_a_stop(runtime: Runtime) {
+    let gate = Gate::default();
+    let backend = gated(&gate);
+    let setup = Setup::before(runtime, &backend).engine("drain_timeout = \"200ms\"");
+    let mut weir = setup.start();
+    let mut client = Client::connect(weir.address("main"));
+    client.send_get("/held", &[]);
+    wait::until("the request is at the backend", || backend.requests() == 1);
+    let finished = weir.terminate();
+    assert_eq!(finished.status.code(), Some(1));
+    assert!(finished.stderr.contains("drain_timeout"), "{}", finished.stderr);
+    client.try_response("GET").expect_err("it was cut off");
+    gate.open();
+}
+
+fn weirctl_drain_ends_in_order(runtime: Runtime) {
+    let gate = Gate::default();
+    let backend = gated(&gate);
+    let mut weir = Setup::before(runtime, &backend).start();
+    let mut client = Client::connect(weir.address("main"));
+    client.send_get("/held", &[]);
+    wait::until("the request is at the backend", || backend.requests() == 1);
+    let drained = weir.ctl(&["drain"]);
+    assert!(drained.status.success(), "{}", drained.stderr);
+    assert!(drained.stdout.starts_with("draining"), "{}", drained.stdout);
+    let status: serde_json::Value =
+        serde_json::from_str(&weir.ctl(&["--json", "status"]).stdout).expect("JSON");
+    assert_eq!(status["draining"], true);
+    gate.open();
+    assert_eq!(client.response().text(), "done");
+    assert_eq!(weir.wait().status.code(), Some(0));
+    let gone = weir.ctl(&["status"]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert_eq!(gone.stderr.lines().count(), 1, "{}", gone.stderr);
+}
