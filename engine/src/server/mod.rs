@@ -13,6 +13,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::access_log::LogSink;
 use crate::config::Config;
@@ -123,7 +124,7 @@ fn listen(config: &Config, shards: usize) -> Result<Sockets, ServerError> {
     for listener in &config.listeners {
         let mut address = listener.address;
         let failed = |source| ServerError::Listen { address, source };
-        os::ensure_unshared(address).map_err(failed)?;
+        wait_until_unshared(address).map_err(failed)?;
         for shard in &mut sockets.by_shard {
             let failed = |source| ServerError::Listen { address, source };
             let socket = os::listen(address).map_err(failed)?;
@@ -134,6 +135,25 @@ fn listen(config: &Config, shards: usize) -> Result<Sockets, ServerError> {
         sockets.addresses.push((listener.name.clone(), address));
     }
     Ok(sockets)
+}
+
+/// How long a predecessor may take to let go of its addresses.
+const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(1);
+const PREDECESSOR_PAUSE: Duration = Duration::from_millis(5);
+
+/// Refuses an address that somebody listens on, after some patience: the kernel takes down what an
+/// io_uring held, listeners included, only after the killed process is gone, and a supervisor
+/// starts the next one at once.
+fn wait_until_unshared(address: SocketAddr) -> io::Result<()> {
+    let deadline = os::now() + PREDECESSOR_TIMEOUT;
+    loop {
+        match os::ensure_unshared(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && os::now() < deadline => {
+                std::thread::park_timeout(PREDECESSOR_PAUSE);
+            }
+            settled => return settled,
+        }
+    }
 }
 
 /// A gateway needs two descriptors for each request in flight; the soft default of 1,024 is meant
@@ -148,4 +168,23 @@ fn raise_descriptor_limit() {
     // SAFETY: `limit` is initialised and outlives the call. A refusal leaves the old limit, which
     // shows as accept errors in the metrics.
     let _ = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_waited_for_but_not_for_ever() {
+        let held = os::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let address = held.local_addr().expect("is bound");
+        let error = wait_until_unshared(address).expect_err("somebody listens");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        let predecessor = std::thread::spawn(move || {
+            std::thread::park_timeout(PREDECESSOR_PAUSE * 20);
+            drop(held);
+        });
+        wait_until_unshared(address).expect("it is let go");
+        predecessor.join().expect("ends");
+    }
 }
