@@ -114,17 +114,17 @@ async fn drain(
     let mut left = count;
     let patience = tokio::time::sleep(drain_timeout);
     tokio::pin!(patience);
-    while left > 0 {
+    let cut = loop {
+        if left == 0 {
+            return Ok(());
+        }
         tokio::select! {
             Some(_) = shards.next_ended() => left -= 1,
-            () = &mut patience => break,
-            _ = signals.terminate.recv() => break,
-            _ = signals.interrupt.recv() => break,
+            () = &mut patience => break ServerError::DrainTimeout,
+            _ = signals.terminate.recv() => break ServerError::DrainCut,
+            _ = signals.interrupt.recv() => break ServerError::DrainCut,
         }
-    }
-    if left == 0 {
-        return Ok(());
-    }
+    };
     engine.stop_shards();
     let ended = async {
         while left > 0 && shards.next_ended().await.is_some() {
@@ -135,5 +135,5 @@ async fn drain(
     if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
         std::process::exit(1);
     }
-    Err(ServerError::DrainTimeout)
+    Err(cut)
 }

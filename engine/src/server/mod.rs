@@ -52,6 +52,8 @@ pub enum ServerError {
     Control(io::Error),
     #[error("requests were still in flight when drain_timeout passed, and were cut off")]
     DrainTimeout,
+    #[error("requests were still in flight at the second signal, and were cut off")]
+    DrainCut,
 }
 
 fn hint(error: &io::Error) -> &'static str {
