@@ -8,6 +8,7 @@ use weir_tests::{on_both_runtimes, wait};
 on_both_runtimes!(
     kill_9_under_load_loses_no_count,
     a_used_up_limit_stays_used_up_after_kill_9_and_after_a_stop,
+    an_idle_gateway_ends_in_order_at_once,
     sigterm_answers_what_is_in_flight_and_exits_0,
     sigterm_lets_a_body_under_way_arrive_whole,
     a_second_sigterm_cuts_short,
@@ -88,6 +89,17 @@ fn a_used_up_limit_stays_used_up_after_kill_9_and_after_a_stop(runtime: Runtime)
     assert!(weir.terminate().status.success());
     weir.restart();
     assert_eq!(statuses(&weir, 1), [429]);
+}
+
+/// Its shards end before the rest of it has heard of the drain.
+fn an_idle_gateway_ends_in_order_at_once(runtime: Runtime) {
+    let backend = Backend::text("ok");
+    let mut weir = Setup::before(runtime, &backend).shards("4").start();
+    for _ in 0..5 {
+        let finished = weir.terminate();
+        assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+        weir.restart();
+    }
 }
 
 /// A backend whose answers wait for the gate.

@@ -22,18 +22,26 @@ use crate::upstream::health::Change;
 /// How long shards that were cut off may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
+pub(super) struct Sockets {
+    pub(super) pages: UnixListener,
+    pub(super) socket: UnixListener,
+}
+
+/// `ready` is called when signals are obeyed: whoever is told that the engine serves may stop it.
 pub(super) fn run(
     engine: &Arc<Engine>,
     shards: Shards,
-    pages: UnixListener,
-    socket: UnixListener,
+    sockets: Sockets,
     sample_api: bool,
     drain_timeout: Duration,
+    ready: impl FnOnce(),
 ) -> Result<(), ServerError> {
     let engine = Arc::clone(engine);
     epoll::run(None, |runtime| async move {
-        let pages = tokio::net::UnixListener::from_std(pages).map_err(ServerError::Control)?;
-        let socket = tokio::net::UnixListener::from_std(socket).map_err(ServerError::Control)?;
+        let pages =
+            tokio::net::UnixListener::from_std(sockets.pages).map_err(ServerError::Control)?;
+        let socket =
+            tokio::net::UnixListener::from_std(sockets.socket).map_err(ServerError::Control)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let operations: Arc<dyn Operations> = Arc::clone(&engine) as Arc<dyn Operations>;
         let served =
@@ -42,6 +50,7 @@ pub(super) fn run(
                 let _ = stopped.await;
             }));
         let signals = Signals::new().map_err(ServerError::Control)?;
+        ready();
         let outcome = steer(&engine, runtime, shards, signals, drain_timeout).await;
         drop(stop);
         let _ = served.await;
@@ -81,37 +90,38 @@ async fn steer(
     });
     let begin = || check::start(&runtime, &engine.snapshot().upstreams, &changed);
     let checks = RefCell::new(begin());
-    loop {
+    // A shard without connections ends as soon as it is told to drain, maybe before we hear of it.
+    let ended_early = loop {
         tokio::select! {
-            // In this order: a drained shard may have ended by the time this task hears of the
-            // drain.
-            biased;
-            () = engine.drained() => break,
             () = engine.reloaded() => { checks.replace(begin()); }
+            () = engine.drained() => break 0,
             _ = signals.terminate.recv() => engine.drain(),
             _ = signals.interrupt.recv() => engine.drain(),
             _ = signals.hang_up.recv() => match engine.reload() {
                 Ok(done) => eprintln!("weir: {done}"),
                 Err(fault) => eprintln!("weir: reload refused, nothing changed:\n{fault}"),
             },
-            Some(shard) = shards.next_ended() => return Err(ServerError::ShardLost(shard)),
+            Some(shard) = shards.next_ended() => {
+                if engine.is_draining() { break 1 }
+                return Err(ServerError::ShardLost(shard));
+            }
         }
-    }
+    };
     eprintln!("weir: draining");
-    let outcome = drain(engine, &mut shards, &mut signals, drain_timeout).await;
+    let left = shards.count() - ended_early;
+    let outcome = drain(engine, &mut shards, left, &mut signals, drain_timeout).await;
     shards.join();
     outcome
 }
 
-/// Waits for the shards to finish what is in flight; a second signal cuts it short.
+/// Waits for the `left` shards to finish what is in flight; a second signal cuts it short.
 async fn drain(
     engine: &Engine,
     shards: &mut Shards,
+    mut left: usize,
     signals: &mut Signals,
     drain_timeout: Duration,
 ) -> Result<(), ServerError> {
-    let count = shards.count();
-    let mut left = count;
     let patience = tokio::time::sleep(drain_timeout);
     tokio::pin!(patience);
     let cut = loop {

@@ -100,8 +100,9 @@ pub fn run(
         log,
     }));
     let ledger_sync = LedgerSync::start(ledger);
-    ready(&engine.banner());
-    let outcome = control::run(&engine, shards, pages, socket, sample_api, drain_timeout);
+    let sockets = control::Sockets { pages, socket };
+    let ready = || ready(&engine.banner());
+    let outcome = control::run(&engine, shards, sockets, sample_api, drain_timeout, ready);
     drop::<[SocketFile; 2]>([socket_file, pages_file]);
     engine.stop_log();
     ledger_sync.stop()?;

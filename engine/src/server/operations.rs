@@ -103,6 +103,12 @@ impl Engine {
         self.reload.notified().await;
     }
 
+    /// Whether the shards were told to drain, or are about to be.
+    pub(super) fn is_draining(&self) -> bool {
+        // Pairs with the swap in `drain`, which stands before the commands that make shards end.
+        self.draining.load(Ordering::Acquire)
+    }
+
     /// Resolves when the engine was told to drain.
     pub(super) async fn drained(&self) {
         self.drain.notified().await;
@@ -244,7 +250,7 @@ impl Operations for Engine {
     }
 
     fn drain(&self) {
-        if !self.draining.swap(true, Ordering::Relaxed) {
+        if !self.draining.swap(true, Ordering::Release) {
             self.handles.iter().for_each(|shard| shard.mailbox.send(Command::Drain));
             self.drain.notify_one();
         }
