@@ -109,6 +109,17 @@ impl Client {
         Ok((status, head, framing))
     }
 
+    /// The next chunk of a body whose head was taken; `None` is its end, trailers included.
+    pub fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        self.reader.chunk(Deadline::after(self.patience))
+    }
+
+    /// Another handle, to send while this one reads. What has arrived already stays here.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let stream = self.reader.stream().try_clone()?;
+        Ok(Self { reader: Reader::new(stream), patience: self.patience })
+    }
+
     /// Some bytes; none at the end of the stream.
     pub fn read(&mut self) -> io::Result<Vec<u8>> {
         self.reader.some(Deadline::after(self.patience))

@@ -180,20 +180,36 @@ impl Reader {
     fn chunked(&mut self, deadline: Deadline) -> io::Result<(Vec<u8>, Fields)> {
         let mut body = Vec::new();
         loop {
-            let line = self.line(deadline)?;
-            let digits = line.split(';').next().unwrap_or("");
-            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return Err(bad("a chunk size that is no hexadecimal number"));
-            }
-            let size = usize::from_str_radix(digits, 16).map_err(|_| bad("a chunk too long"))?;
-            if size == 0 {
-                return Ok((body, self.trailers(deadline)?));
-            }
-            body.extend(self.exactly(size, deadline)?);
-            if self.exactly(2, deadline)? != b"\r\n" {
-                return Err(bad("a chunk that does not end where it should"));
+            match self.chunk_size(deadline)? {
+                0 => return Ok((body, self.trailers(deadline)?)),
+                size => body.extend(self.chunk_data(size, deadline)?),
             }
         }
+    }
+
+    /// One chunk; `None` is the last one, behind which the trailers were dropped.
+    pub fn chunk(&mut self, deadline: Deadline) -> io::Result<Option<Vec<u8>>> {
+        match self.chunk_size(deadline)? {
+            0 => self.trailers(deadline).map(|_| None),
+            size => self.chunk_data(size, deadline).map(Some),
+        }
+    }
+
+    fn chunk_size(&mut self, deadline: Deadline) -> io::Result<usize> {
+        let line = self.line(deadline)?;
+        let digits = line.split(';').next().unwrap_or("");
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(bad("a chunk size that is no hexadecimal number"));
+        }
+        usize::from_str_radix(digits, 16).map_err(|_| bad("a chunk too long"))
+    }
+
+    fn chunk_data(&mut self, size: usize, deadline: Deadline) -> io::Result<Vec<u8>> {
+        let data = self.exactly(size, deadline)?;
+        if self.exactly(2, deadline)? != b"\r\n" {
+            return Err(bad("a chunk that does not end where it should"));
+        }
+        Ok(data)
     }
 
     fn trailers(&mut self, deadline: Deadline) -> io::Result<Fields> {
