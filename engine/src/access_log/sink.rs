@@ -1,6 +1,8 @@
 //! From the shards to the writer: buffers that go round.
 //!
-//!     shard ── full ──► queue ──► writer ── emptied ──► queue ──► shard
+//! ```text
+//! shard ── full ──► queue ──► writer ── emptied ──► queue ──► shard
+//! ```
 //!
 //! Each shard brings in a fixed number of buffers. It hands a full one over only when it gets an
 //! empty one in return; without one it keeps what it has and drops new lines. So memory is
