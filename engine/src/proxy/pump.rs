@@ -7,6 +7,7 @@
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
+use bytes::Buf;
 use weir_protocol::http::{CHUNK_END, ChunkError, ChunkedDecoder, LAST_CHUNK, chunk_header};
 
 use crate::runtime::Stream;
@@ -227,8 +228,10 @@ impl Pump {
             ready!(to.poll_write(cx, head))?
         } else {
             let payload = self.input.as_ref().map_or(&[][..], |i| &i.data()[..self.payload]);
-            let slices = [IoSlice::new(head), IoSlice::new(payload), IoSlice::new(self.tail)];
-            ready!(to.poll_write_vectored(cx, &slices))?
+            let message = head.chain(payload).chain(self.tail);
+            let mut slices = [IoSlice::new(&[]); 3];
+            let filled = message.chunks_vectored(&mut slices);
+            ready!(to.poll_write_vectored(cx, &slices[..filled]))?
         };
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
