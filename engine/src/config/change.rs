@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::fault::{Fault, Faults};
 use super::scalar::Span;
-use super::{Config, ControlConfig, EngineConfig, RuntimeChoice, Shards};
+use super::{AccessLog, Config, ControlConfig, EngineConfig, RuntimeChoice, Shards};
 
 impl Config {
     /// Whether `next` can replace this configuration in a running engine.
@@ -23,7 +23,7 @@ impl Config {
     }
 
     /// Each key that only a restart changes, with its value as a reader would write it.
-    fn fixed(&self) -> [(&'static str, String); 10] {
+    fn fixed(&self) -> [(&'static str, String); 11] {
         let EngineConfig { shards, runtime, ledger, slots, drain_timeout, connections_per_shard } =
             &self.engine;
         let ControlConfig { address, socket, sample_api } = &self.control;
@@ -37,6 +37,11 @@ impl Config {
             Shards::Count(count) => count.to_string(),
             Shards::Cpus(cpus) => format!("{cpus:?}"),
         };
+        let output = match &self.access_log {
+            AccessLog::Off => "\"off\"".to_owned(),
+            AccessLog::Stdout => "\"stdout\"".to_owned(),
+            AccessLog::File(path) => format!("{path:?}"),
+        };
         let address = address.map_or("none".to_owned(), |address| format!("\"{address}\""));
         [
             ("\"shards\" in [engine]", shards),
@@ -45,6 +50,7 @@ impl Config {
             ("\"slots\" in [engine]", slots.to_string()),
             ("\"drain_timeout\" in [engine]", format!("\"{}\"", Span(drain_timeout))),
             ("\"connections_per_shard\" in [engine]", connections_per_shard.to_string()),
+            ("\"output\" in [access_log]", output),
             ("\"address\" in [control]", address),
             ("\"socket\" in [control]", format!("{socket:?}")),
             ("\"sample_api\" in [control]", sample_api.to_string()),

@@ -54,6 +54,12 @@ fn each_key_that_needs_a_restart_is_named() {
             "1",
         ),
         (
+            "[access_log]\noutput = \"logs/a\"",
+            "\"output\" in [access_log]",
+            "\"stdout\"",
+            "\"logs/a\"",
+        ),
+        (
             "[[listener]]\naddress = \"[::1]:9\"",
             "the addresses of [[listener]]",
             "[127.0.0.1:8080]",
