@@ -17,15 +17,6 @@ fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-/// The first of three free ports in a row, which nobody else is given.
-fn three_in_a_row() -> u16 {
-    (0..100)
-        .map(|_| [ports::free(), ports::free(), ports::free()])
-        .find(|[first, second, third]| first + 1 == *second && first + 2 == *third)
-        .map(|[first, _, _]| first)
-        .expect("three free ports in a row")
-}
-
 fn command(gateway: u16, control: u16, first: u16) -> Command {
     let mut command = Command::new(binaries::weir());
     let options = [("--port", gateway), ("--control-port", control), ("--backend-port", first)];
@@ -38,7 +29,7 @@ fn command(gateway: u16, control: u16, first: u16) -> Command {
 
 impl Demo {
     fn start() -> Self {
-        let (gateway, control, first) = (ports::free(), ports::free(), three_in_a_row());
+        let (gateway, control, first) = (ports::free(), ports::free(), ports::free_in_a_row(3));
         let process = Process::spawn(command(gateway, control, first));
         wait::until("the guide is shown whole", || process.stdout().ends_with(" status\n"));
         let (gateway, control) = (local(gateway), local(control));
@@ -117,7 +108,7 @@ fn it_ends_at_ctrl_c_and_leaves_nothing_behind() {
 fn a_taken_port_is_named() {
     let taken = TcpListener::bind(local(ports::free())).expect("it is free");
     let port = taken.local_addr().expect("is bound").port();
-    let first = three_in_a_row();
+    let first = ports::free_in_a_row(3);
     for command in [command(port, ports::free(), first), command(ports::free(), port, first)] {
         let finished = Process::run(command);
         assert_eq!(finished.status.code(), Some(1), "{finished:?}");

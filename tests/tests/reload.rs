@@ -84,10 +84,8 @@ fn a_bad_file_changes_nothing_and_says_where(runtime: Runtime) {
         refused.stderr
     );
     weir.hang_up();
-    wait::until("it says so", || {
-        weir.process().stderr().contains("reload refused, nothing changed")
-    });
-    assert!(weir.process().stderr().contains(&place));
+    wait::until("it says so, and where", || weir.process().stderr().contains(&place));
+    assert!(weir.process().stderr().contains("reload refused, nothing changed"));
     let mut client = Client::connect(weir.address("main"));
     assert_eq!((client.get("/one", &[]).status, client.get("/two", &[]).status), (200, 404));
     std::fs::remove_file(weir.config_path()).expect("removes");
