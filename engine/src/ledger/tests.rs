@@ -2,7 +2,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::process::{Child, Command, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use tempfile::{TempDir, tempdir};
 use weir_protocol::limit::window::Window;
 
 use super::*;
@@ -48,8 +50,24 @@ fn forge(dir: &Path, at: u64, bytes: &[u8]) {
     file.and_then(|file| file.write_all_at(bytes, at)).expect("the file is there");
 }
 
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a temporary folder")
+/// Between fork and exec a child holds copies of this process's locks, whichever test forked it. So
+/// nobody forks while a test may open a ledger again.
+static FORKING: RwLock<()> = RwLock::new(());
+
+struct Folder {
+    dir: TempDir,
+    _nobody_forks: RwLockReadGuard<'static, ()>,
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+fn folder() -> Folder {
+    let nobody_forks = FORKING.read().unwrap_or_else(PoisonError::into_inner);
+    Folder { dir: tempdir().expect("a temporary folder"), _nobody_forks: nobody_forks }
 }
 
 #[test]
@@ -82,7 +100,7 @@ fn a_killed_process_loses_no_count() {
     if let Some(dir) = std::env::var_os(CHILD) {
         return count_until_killed(Path::new(&dir));
     }
-    let folder = folder();
+    let folder = tempdir().expect("a temporary folder");
     let mut child = counting_child(folder.path());
     let in_use = refused(folder.path());
     assert!(in_use.starts_with("another weir already uses the ledger at "), "{in_use}");
@@ -105,6 +123,7 @@ fn count_until_killed(dir: &Path) {
 }
 
 fn counting_child(dir: &Path) -> Child {
+    let alone = FORKING.write().unwrap_or_else(PoisonError::into_inner);
     let mut child = Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", "ledger::tests::a_killed_process_loses_no_count", "--nocapture"])
         .env(CHILD, dir)
@@ -112,6 +131,7 @@ fn counting_child(dir: &Path) -> Child {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the test can run itself");
+    drop(alone);
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     assert!(lines.any(|line| line.is_ok_and(|line| line == "counted")), "the child counts");
     child
