@@ -290,7 +290,7 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         Outcome {
             status: download.status,
             request_bytes: self.upload.pump.body_bytes(),
-            response_bytes: download.pump.body_bytes(),
+            response_bytes: download.pump.written_bytes(),
             ending,
             rest: self.upload.pump.take_rest(),
             reusable: complete && uploaded && clean && download.backend_persists,

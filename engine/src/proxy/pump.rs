@@ -72,6 +72,7 @@ pub(super) struct Pump {
     source_ended: bool,
     body_bytes: u64,
     body_bytes_max: u64,
+    written_bytes: u64,
     progressed: bool,
 }
 
@@ -98,6 +99,7 @@ impl Pump {
             source_ended: false,
             body_bytes: 0,
             body_bytes_max,
+            written_bytes: 0,
             progressed: false,
         }
     }
@@ -131,6 +133,11 @@ impl Pump {
     /// Body bytes passed on so far, without framing.
     pub(super) fn body_bytes(&self) -> u64 {
         self.body_bytes
+    }
+
+    /// Bytes written so far: head, framing and body.
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.written_bytes
     }
 
     /// Whether bytes moved since the last call.
@@ -237,6 +244,7 @@ impl Pump {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         self.progressed = true;
+        self.written_bytes += written as u64;
         self.wrote(written);
         Poll::Ready(Ok(()))
     }
