@@ -28,7 +28,7 @@ use super::{Endpoint, Instant, Listener, Runtime, Stream, UnixNanos, os, ring};
 /// Registered memory of an executor, which only files would use: glommio's least.
 const IO_MEMORY_BYTES: usize = 64 * 1024;
 /// How often the executor looks up from its tasks; by default a sleeping task may wait 200 ms.
-const PREEMPT: Duration = Duration::from_millis(1);
+pub(super) const PREEMPT: Duration = Duration::from_millis(1);
 /// Accepts in a row before other tasks get their turn.
 const ACCEPT_BURST: u32 = 16;
 /// A longer sleep is taken in steps of this, so that suspend and far deadlines need no care.

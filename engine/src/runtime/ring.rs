@@ -1,14 +1,24 @@
-//! The cure for glommio's plain rings.
+//! Two cures for glommio, put between its C part and the kernel when the `weir` binary is linked
+//! (`--wrap`, see `build.rs`). Binaries that only link the library keep liburing's own functions.
 //!
-//! glommio 0.9 sets up its rings without `IORING_SETUP_COOP_TASKRUN`, so that every completion
-//! interrupts the core. Its C part calls `__sys_io_uring_setup`; the `weir` binary is linked with
-//! `--wrap` of that symbol (see `build.rs`), which leads the call to the function here. Binaries
-//! that only link the library keep liburing's own.
+//! **Plain rings.** glommio 0.9 sets up its rings without `IORING_SETUP_COOP_TASKRUN`, so that every completion
+//! interrupts the core. `__sys_io_uring_setup` adds the flag. The kernel shows a ring's flags
+//! nowhere, so what the wrapper did is counted.
 //!
-//! The kernel shows a ring's flags nowhere, so what the wrapper did is counted.
+//! **Lost turns.** Each turn of a glommio executor arms its preemption timer, runs tasks until that
+//! fires, and sleeps when no task ran. A thread that loses its core for longer than the timer finds
+//! it fired before the first task: none runs, and the executor goes to sleep with tasks that are
+//! ready, until some other event comes, which may be never. So when the timer may have fired since
+//! it was armed, `__sys_io_uring_enter2` says that a signal interrupted the sleep, before it began;
+//! glommio takes another turn then.
 
-use std::ffi::{c_int, c_long, c_uint};
+use std::cell::Cell;
+use std::ffi::{c_int, c_long, c_uint, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Instant;
+use super::glommio::PREEMPT;
+use super::os;
 
 /// Completions wait for the next system call of the thread instead of interrupting it. Linux 5.19.
 const IORING_SETUP_COOP_TASKRUN: u32 = 1 << 8;
@@ -95,12 +105,112 @@ pub(super) unsafe extern "C" fn __wrap___sys_io_uring_setup(
     ring
 }
 
-/// Keeps the wrapper in the link whatever the order of the archives: a linker that reads each
-/// archive once would meet liburing's call after this crate's.
+/// What a thread's executor did since it last slept.
+#[derive(Clone, Copy)]
+struct Turns {
+    /// When it last entered the kernel; `None` right after a sleep.
+    entered: Option<Instant>,
+    /// Whether the preemption timer, which is armed by entering, may have fired in between.
+    cut_short: bool,
+}
+
+impl Turns {
+    const NONE: Self = Self { entered: None, cut_short: false };
+
+    fn enter(self, now: Instant) -> Self {
+        let away = self.entered.is_some_and(|entered| now.since(entered) >= PREEMPT);
+        Self { entered: Some(now), cut_short: self.cut_short || away }
+    }
+}
+
+thread_local! {
+    // One executor a thread, and the C functions are given no other place. Not part of what the
+    // simulator runs.
+    static TURNS: Cell<Turns> = const { Cell::new(Turns::NONE) };
+}
+
+/// Notes that the thread enters the kernel; whether it may sleep there.
+fn enter(sleeps: bool) -> bool {
+    let turns = TURNS.get().enter(os::now());
+    TURNS.set(if sleeps { Turns::NONE } else { turns });
+    !(sleeps && turns.cut_short)
+}
+
+/// Called in place of liburing's function of that name, in the `weir` binary: submissions, among
+/// them those that arm the preemption timer.
+///
+/// # Safety
+/// As io_uring_enter(2); liburing's callers ensure it.
+// SAFETY: no other symbol has this name: the linker makes it up for `--wrap`.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn __wrap___sys_io_uring_enter(
+    ring: c_int,
+    to_submit: c_uint,
+    min_complete: c_uint,
+    flags: c_uint,
+    signals: *mut c_void,
+) -> c_int {
+    enter(false);
+    // SAFETY: passed on as it came.
+    unsafe { io_uring_enter(ring, to_submit, min_complete, flags, signals, SIGNALS_BYTES) }
+}
+
+/// As [`__wrap___sys_io_uring_enter`], for waits.
+///
+/// # Safety
+/// As io_uring_enter(2); liburing's callers ensure it.
+// SAFETY: no other symbol has this name: the linker makes it up for `--wrap`.
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn __wrap___sys_io_uring_enter2(
+    ring: c_int,
+    to_submit: c_uint,
+    min_complete: c_uint,
+    flags: c_uint,
+    signals: *mut c_void,
+    size: c_int,
+) -> c_int {
+    // A wait that submits as well has an effect even when it is interrupted.
+    if !enter(to_submit == 0 && min_complete > 0) {
+        // SAFETY: the address of this thread's own `errno`.
+        unsafe { *libc::__errno_location() = libc::EINTR };
+        return -1;
+    }
+    // SAFETY: passed on as it came.
+    unsafe { io_uring_enter(ring, to_submit, min_complete, flags, signals, size) }
+}
+
+/// `_NSIG / 8`, the kernel's size of a set of signals.
+const SIGNALS_BYTES: c_int = 8;
+
+/// `io_uring_enter(2)`: a count, or -1 and `errno`, as liburing's functions return it.
+///
+/// # Safety
+/// As the system call.
+unsafe fn io_uring_enter(
+    ring: c_int,
+    to_submit: c_uint,
+    min_complete: c_uint,
+    flags: c_uint,
+    signals: *mut c_void,
+    size: c_int,
+) -> c_int {
+    let call = libc::SYS_io_uring_enter;
+    // SAFETY: the caller vouches for the descriptor and the pointer.
+    let result: c_long =
+        unsafe { libc::syscall(call, ring, to_submit, min_complete, flags, signals, size) };
+    // At most as many as a ring has entries; and -1 fits too.
+    c_int::try_from(result).unwrap_or(-1)
+}
+
+/// Keeps the wrappers in the link whatever the order of the archives: a linker that reads each
+/// archive once would meet liburing's calls after this crate's.
 pub(super) fn keep_in_link() {
-    std::hint::black_box(
-        __wrap___sys_io_uring_setup as unsafe extern "C" fn(c_uint, *mut Params) -> c_int,
-    );
+    type Setup = unsafe extern "C" fn(c_uint, *mut Params) -> c_int;
+    type Enter = unsafe extern "C" fn(c_int, c_uint, c_uint, c_uint, *mut c_void) -> c_int;
+    type Enter2 = unsafe extern "C" fn(c_int, c_uint, c_uint, c_uint, *mut c_void, c_int) -> c_int;
+    std::hint::black_box(__wrap___sys_io_uring_setup as Setup);
+    std::hint::black_box(__wrap___sys_io_uring_enter as Enter);
+    std::hint::black_box(__wrap___sys_io_uring_enter2 as Enter2);
 }
 
 #[cfg(test)]
@@ -108,6 +218,27 @@ mod tests {
     use std::os::fd::{FromRawFd, OwnedFd};
 
     use super::*;
+
+    #[test]
+    fn a_turn_that_may_have_been_cut_short_is_not_followed_by_sleep() {
+        let at = |us: u64| Instant::from_nanos(us * 1000);
+        let preempt_us = u64::try_from(PREEMPT.as_micros()).expect("short");
+        let quick = Turns::NONE.enter(at(7)).enter(at(7 + preempt_us - 1));
+        assert!(!quick.cut_short);
+        let slow = quick.enter(at(7 + 2 * preempt_us));
+        assert!(slow.cut_short);
+        assert!(slow.enter(at(7 + 2 * preempt_us)).cut_short, "until it has had another turn");
+        // What passes in a sleep does not count.
+        assert!(!Turns::NONE.enter(at(1 << 40)).cut_short);
+    }
+
+    #[test]
+    fn the_sleep_after_a_refused_one_is_granted() {
+        TURNS.set(Turns { entered: Some(os::now()), cut_short: true });
+        assert!(enter(false), "submissions go through");
+        assert!(!enter(true));
+        assert!(enter(true));
+    }
 
     #[test]
     fn counts_a_ring_and_falls_back_on_refusal() {
