@@ -1,9 +1,9 @@
 //! Two cures for glommio, put between its C part and the kernel when the `weir` binary is linked
 //! (`--wrap`, see `build.rs`). Binaries that only link the library keep liburing's own functions.
 //!
-//! **Plain rings.** glommio 0.9 sets up its rings without `IORING_SETUP_COOP_TASKRUN`, so that every completion
-//! interrupts the core. `__sys_io_uring_setup` adds the flag. The kernel shows a ring's flags
-//! nowhere, so what the wrapper did is counted.
+//! **Plain rings.** glommio 0.9 sets up its rings without `IORING_SETUP_COOP_TASKRUN`, so that every
+//! completion interrupts the core. `__sys_io_uring_setup` adds the flag. The kernel shows a ring's
+//! flags nowhere, so what the wrapper did is counted.
 //!
 //! **Lost turns.** Each turn of a glommio executor arms its preemption timer, runs tasks until that
 //! fires, and sleeps when no task ran. A thread that loses its core for longer than the timer finds
