@@ -210,11 +210,17 @@ fn no_spelling_of_a_path_walks_around_its_route(runtime: Runtime) {
         let response = client.get(spelling, &[ann]);
         assert_eq!(response.status, 403, "{spelling}");
     }
-    for malformed in ["/api/%premium", "/api/%7", "/api/premium%00"] {
+    for malformed in ["/api/%premium", "/api/%7", "/api/premium%00", "/api/premium%2F..%2Fopen"] {
         let mut client = Client::connect(weir.address("main"));
         assert_eq!(client.get(malformed, &[ann]).status, 400, "{malformed}");
     }
     assert_eq!(backend.requests(), 0);
+    // What a rule has judged is what the backend gets.
+    for spelling in ["/api/premium/../open", "/api/premium/%2e%2E/open", "/api/premium//../open"] {
+        assert_eq!(client.get(spelling, &[ann]).status, 200, "{spelling}");
+    }
+    let targets: Vec<_> = backend.seen().iter().map(|head| head.word(1).to_owned()).collect();
+    assert_eq!(targets, ["/api/open"; 3]);
 }
 
 fn secrets_come_from_the_environment(runtime: Runtime) {

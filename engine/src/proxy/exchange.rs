@@ -2,8 +2,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use weir_protocol::http::{
-    FieldId, FieldStore, Method, RequestBody, RequestHead, host_without_port, normalise_path,
-    parse_request,
+    FieldId, FieldStore, Method, RequestBody, RequestHead, forwarded_path, host_without_port,
+    normalise_path, parse_request,
 };
 
 use super::answer::{Answer, AnswerContext};
@@ -17,6 +17,9 @@ use crate::config::RouteTarget;
 use crate::runtime::{Instant, Runtime};
 use crate::shard::{Connection, Desk, Input, Shard, ShardSnapshot};
 use crate::upstream::Upstream;
+
+const HIDDEN_DOTS: Answer<'static> =
+    Answer::new(400, "dot segments beside encoded slashes in the path");
 
 /// What becomes of the connection.
 pub enum After {
@@ -166,9 +169,14 @@ impl<'e, R: Runtime> Exchange<'e, R> {
     async fn run(&mut self) -> Done {
         let mut account = Account::default();
         let mut decision = Decision::default();
-        let answered = match self.judge(&mut decision, &mut account) {
+        let mut scratch = self.shard.buffers.output();
+        let judged = self.judge(&mut decision, &mut account).and_then(|index| {
+            let path = forwarded_path(self.head.target.path, &mut scratch);
+            path.map(|path| (index, path)).map_err(|_| HIDDEN_DOTS)
+        });
+        let answered = match judged {
             Err(answer) => Err(answer),
-            Ok(index) => {
+            Ok((index, path)) => {
                 let upstream: &'e Upstream = &self.snapshot.upstreams[index];
                 let mut forward = Forward {
                     shard: self.shard,
@@ -176,6 +184,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
                     persistent: self.may_persist(),
                     connection: &mut *self.connection,
                     head: self.head,
+                    path,
                     spare: self.spare,
                     upstream,
                     cursor: self.snapshot.cursor(index),

@@ -28,6 +28,8 @@ pub(super) struct Forward<'f, R: Runtime> {
     pub(super) snapshot: &'f ShardSnapshot,
     pub(super) connection: &'f mut Connection<R>,
     pub(super) head: &'f RequestHead<'f, 'f>,
+    /// The path as the backend gets it.
+    pub(super) path: &'f [u8],
     pub(super) spare: &'f [u8],
     pub(super) upstream: &'f Upstream,
     pub(super) cursor: &'f Cell<usize>,
@@ -192,7 +194,8 @@ impl<R: Runtime> Forward<'_, R> {
         let buffers = &self.shard.buffers;
         let mut out = buffers.output();
         let host = self.head.host.unwrap_or_else(|| backend.host());
-        write_request(&mut out, self.head, host, self.connection.peer.ip(), self.caller);
+        let client = self.connection.peer.ip();
+        write_request(&mut out, self.head, self.path, host, client, self.caller);
         let most = self.snapshot.config.http.body_bytes_max;
         match self.head.body {
             RequestBody::None => {

@@ -25,16 +25,17 @@ pub(super) struct CallerFields<'a> {
     pub(super) key: Option<&'a str>,
 }
 
-/// Appends the head of the request as the backend gets it. `host` is the request's own, if it
-/// has one.
+/// Appends the head of the request as the backend gets it, for `path` (without query) at `host`,
+/// which is the request's own if it has one.
 pub(super) fn write_request(
     out: &mut Vec<u8>,
     head: &RequestHead<'_, '_>,
+    path: &[u8],
     host: &str,
     client: IpAddr,
     caller: CallerFields<'_>,
 ) {
-    write_request_line(out, head);
+    write_request_line(out, head, path);
     // RFC 9112 section 3.2.2: a proxy generates Host from the target of an absolute form.
     write_field(out, "Host", host.as_bytes());
     for field in head.fields {
@@ -62,17 +63,17 @@ pub(super) fn write_request(
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_request_line(out: &mut Vec<u8>, head: &RequestHead<'_, '_>) {
+fn write_request_line(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, path: &[u8]) {
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
     if head.target.form == TargetForm::Asterisk {
         out.push(b'*');
     } else {
         // RFC 9112 section 3.2.1: an empty path is sent as `/`.
-        if head.target.path.is_empty() {
+        if path.is_empty() {
             out.push(b'/');
         }
-        out.extend_from_slice(head.target.path.as_bytes());
+        out.extend_from_slice(path);
         if let Some(query) = head.target.query {
             out.push(b'?');
             out.extend_from_slice(query.as_bytes());
@@ -234,7 +235,8 @@ mod tests {
         let mut out = Vec::new();
         let caller = CallerFields { user: Some("ann"), tier: Some("free"), key: None };
         let host = head.host.unwrap_or("backend");
-        write_request(&mut out, &head, host, "192.0.2.7".parse().unwrap(), caller);
+        let path = head.target.path.as_bytes();
+        write_request(&mut out, &head, path, host, "192.0.2.7".parse().unwrap(), caller);
         String::from_utf8(out).unwrap()
     }
 

@@ -32,7 +32,7 @@ pub use error::HeadError;
 pub use fields::{FIELDS_CAP, Field, FieldId, FieldStore};
 pub use forwarded::{append_x_forwarded_for, append_x_forwarded_host, append_x_forwarded_proto};
 pub use head::{HeadLimits, Method, Version};
-pub use path::{PathError, normalise_path};
+pub use path::{PathError, forwarded_path, normalise_path};
 pub use problem::{Member, PROBLEM_MEDIA_TYPE, Problem, reason_phrase};
 pub use request::{RequestBody, RequestHead, parse_request};
 pub use response::{ResponseBody, ResponseHead, parse_response};

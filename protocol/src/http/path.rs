@@ -1,9 +1,15 @@
 //! Paths as rules see them.
 
-/// A percent sign that two hexadecimal digits do not follow, or an encoded NUL.
+/// Why a path is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("malformed percent-encoding in the path")]
-pub struct PathError;
+pub enum PathError {
+    /// A percent sign that two hexadecimal digits do not follow, or an encoded NUL.
+    #[error("malformed percent-encoding in the path")]
+    Encoding,
+    /// A dot segment next to an encoded slash: backends do not agree on what it means.
+    #[error("dot segments and encoded slashes in the path")]
+    HiddenDots,
+}
 
 /// The path that rules are matched against: percent-encoding decoded (an encoded slash too), empty
 /// segments merged, dot segments removed (RFC 3986 section 5.2.4).
@@ -24,6 +30,85 @@ pub fn normalise_path<'a>(path: &'a str, scratch: &'a mut Vec<u8>) -> Result<&'a
     Ok(scratch)
 }
 
+/// The path as a backend gets it: as the client wrote it, but without dot segments (RFC 3986
+/// section 6.2.2.3), plain or encoded. Rules are matched without them, and a backend that did not
+/// remove them would see a path that no rule has judged. The result is built in `scratch` if
+/// anything is to be removed.
+///
+/// # Errors
+/// [`PathError::HiddenDots`]. The encoding was checked by [`normalise_path`].
+pub fn forwarded_path<'a>(path: &'a str, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], PathError> {
+    let path = path.as_bytes();
+    if is_normal(path) {
+        return Ok(path);
+    }
+    let slash = |window: &[u8]| window.eq_ignore_ascii_case(b"%2f");
+    if path.windows(3).any(slash) && has_dots_decoded(path) {
+        return Err(PathError::HiddenDots);
+    }
+    if path.first() != Some(&b'/') || !has_dots(path) {
+        return Ok(path);
+    }
+    without_dot_segments(path, scratch);
+    Ok(scratch)
+}
+
+/// `Some(1)` for `.`, `Some(2)` for `..`, in any encoding.
+fn dots(segment: &[u8]) -> Option<usize> {
+    let mut rest = segment;
+    let mut count = 0;
+    while !rest.is_empty() {
+        let encoded = rest.get(..3).is_some_and(|three| three.eq_ignore_ascii_case(b"%2e"));
+        rest = match (encoded, rest[0]) {
+            (true, _) => &rest[3..],
+            (false, b'.') => &rest[1..],
+            _ => return None,
+        };
+        count += 1;
+    }
+    (1..=2).contains(&count).then_some(count)
+}
+
+/// RFC 3986 section 5.2.4, but `..` takes the last segment that is not empty, as where slashes are
+/// merged: empty segments stay only where nothing turns on them.
+fn without_dot_segments(path: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    let mut segments = path[1..].split(|byte| *byte == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        match dots(segment) {
+            None => {
+                out.push(b'/');
+                out.extend_from_slice(segment);
+                continue;
+            }
+            Some(1) => {}
+            Some(_) => pop_segment(out),
+        }
+        if segments.peek().is_none() {
+            out.push(b'/');
+        }
+    }
+}
+
+fn pop_segment(path: &mut Vec<u8>) {
+    while let Some(slash) = path.iter().rposition(|byte| *byte == b'/') {
+        let empty = slash + 1 == path.len();
+        path.truncate(slash);
+        if !empty {
+            return;
+        }
+    }
+}
+
+fn has_dots(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/').any(|segment| dots(segment).is_some())
+}
+
+fn has_dots_decoded(path: &[u8]) -> bool {
+    let mut decoded = Vec::with_capacity(path.len());
+    decode(path, &mut decoded).is_err() || has_dots(&decoded)
+}
+
 /// Whether there is nothing to decode, merge or remove. May say no to a normal path.
 fn is_normal(path: &[u8]) -> bool {
     memchr::memchr(b'%', path).is_none()
@@ -39,10 +124,10 @@ fn decode(path: &[u8], out: &mut Vec<u8>) -> Result<(), PathError> {
             continue;
         }
         let (Some(high), Some(low)) = (hex(after.first()), hex(after.get(1))) else {
-            return Err(PathError);
+            return Err(PathError::Encoding);
         };
         match high << 4 | low {
-            0 => return Err(PathError),
+            0 => return Err(PathError::Encoding),
             decoded => out.push(decoded),
         }
         rest = &after[2..];
@@ -134,11 +219,55 @@ mod tests {
     #[test]
     fn malformed_encodings_are_refused() {
         for path in ["/%", "/%4", "/%zz", "/a%", "/%00", "/%+1"] {
-            assert_eq!(normalise_path(path, &mut Vec::new()), Err(PathError), "{path}");
+            assert_eq!(normalise_path(path, &mut Vec::new()), Err(PathError::Encoding), "{path}");
+        }
+    }
+
+    #[test]
+    fn backends_get_what_the_client_wrote_without_dot_segments() {
+        let mut scratch = Vec::new();
+        for (written, forwarded) in [
+            ("/", "/"),
+            ("*", "*"),
+            ("/a//b/%20c/", "/a//b/%20c/"),
+            ("/a%2Fb", "/a%2Fb"),
+            ("/.well-known/..x/...", "/.well-known/..x/..."),
+            ("/premium/../free", "/free"),
+            ("/premium/%2e%2E/free", "/free"),
+            ("/a/./b/.", "/a/b/"),
+            ("/a/b/..", "/a/"),
+            ("/../../x", "/x"),
+            ("/premium//../free", "/free"),
+            ("/a//b/./c", "/a//b/c"),
+            ("/..", "/"),
+            ("/.", "/"),
+        ] {
+            let path = forwarded_path(written, &mut scratch).expect("is forwarded");
+            assert_eq!(std::str::from_utf8(path), Ok(forwarded), "{written}");
+        }
+        for hidden in
+            ["/premium%2F..%2Ffree", "/premium%2f%2e%2e/free", "/a%2f./b", "/x/a%2Fc/../b"]
+        {
+            assert_eq!(
+                forwarded_path(hidden, &mut scratch),
+                Err(PathError::HiddenDots),
+                "{hidden}"
+            );
         }
     }
 
     proptest! {
+        /// What goes out is judged as what came in was.
+        #[test]
+        fn rules_match_the_forwarded_path_alike(path in "(/(\\.\\.|%2[eE]\\.|\\.|a|b%61|%2[fF]|a%2[fF]b|)){0,8}") {
+            let mut scratch = Vec::new();
+            if let Ok(forwarded) = forwarded_path(&path, &mut scratch) {
+                let forwarded = String::from_utf8(forwarded.to_vec()).expect("ASCII");
+                prop_assert!(forwarded.split('/').all(|s| dots(s.as_bytes()).is_none()));
+                prop_assert_eq!(normal(&forwarded), normal(&path));
+            }
+        }
+
         /// What is normal has no dot segment, no empty segment, and is its own normal form.
         #[test]
         fn the_result_has_nothing_left_to_remove(path in "/([a-c./]|%2[eEfF]|%6[1-3]){0,24}") {
