@@ -10,6 +10,7 @@ on_both_runtimes!(
     a_used_up_limit_stays_used_up_after_kill_9_and_after_a_stop,
     an_idle_gateway_ends_in_order_at_once,
     sigterm_answers_what_is_in_flight_and_exits_0,
+    sigterm_serves_what_the_kernel_has_accepted,
     sigterm_lets_a_body_under_way_arrive_whole,
     a_second_sigterm_cuts_short,
     drain_timeout_bounds_a_stop,
@@ -143,6 +144,20 @@ fn sigterm_answers_what_is_in_flight_and_exits_0(runtime: Runtime) {
     let finished = weir.wait();
     assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
     assert!(!weir.folder().join("weir.sock").exists());
+}
+
+fn sigterm_serves_what_the_kernel_has_accepted(runtime: Runtime) {
+    let backend = Backend::text("served");
+    let mut weir = Setup::before(runtime, &backend).shards("1").start();
+    weir.process().signal(libc::SIGSTOP);
+    let mut waiting: Vec<_> = (0..300).map(|_| Client::connect(weir.address("main"))).collect();
+    waiting.iter_mut().for_each(|client| client.send_get("/", &[]));
+    weir.process().signal(libc::SIGTERM);
+    weir.process().signal(libc::SIGCONT);
+    for client in &mut waiting {
+        assert_eq!(client.response().text(), "served");
+    }
+    assert_eq!(weir.wait().status.code(), Some(0));
 }
 
 fn sigterm_lets_a_body_under_way_arrive_whole(runtime: Runtime) {

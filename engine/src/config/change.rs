@@ -80,9 +80,9 @@ impl Config {
     /// Those of the file's own listeners, sorted: their order does not matter.
     fn addresses(&self) -> String {
         let own = self.listeners.len() - usize::from(self.control.address.is_some());
-        let mut addresses: Vec<SocketAddr> =
+        // In order: a connection remembers its listener by its place.
+        let addresses: Vec<SocketAddr> =
             self.listeners[..own].iter().map(|listener| listener.address).collect();
-        addresses.sort_unstable();
         format!("{addresses:?}")
     }
 }

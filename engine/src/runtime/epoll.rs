@@ -124,6 +124,13 @@ impl Listener for EpollListener {
         Ok((EpollStream::Tcp(stream), peer))
     }
 
+    fn try_accept(&self) -> io::Result<Option<(EpollStream, SocketAddr)>> {
+        let Some((socket, peer)) = os::accept(&self.inner)? else { return Ok(None) };
+        let stream = TcpStream::from_std(socket.into())?;
+        stream.set_nodelay(true)?;
+        Ok(Some((EpollStream::Tcp(stream), peer)))
+    }
+
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.inner.local_addr()
     }

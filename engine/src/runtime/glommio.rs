@@ -176,12 +176,17 @@ impl Listener for GlommioListener {
             yield_now().await;
         }
         loop {
-            if let Some((socket, peer)) = os::accept(&self.inner)? {
-                socket2::SockRef::from(&socket).set_tcp_nodelay(true)?;
-                return Ok((GlommioStream::new(socket), peer));
+            if let Some(accepted) = self.try_accept()? {
+                return Ok(accepted);
             }
             self.readable().await?;
         }
+    }
+
+    fn try_accept(&self) -> io::Result<Option<(GlommioStream, SocketAddr)>> {
+        let Some((socket, peer)) = os::accept(&self.inner)? else { return Ok(None) };
+        socket2::SockRef::from(&socket).set_tcp_nodelay(true)?;
+        Ok(Some((GlommioStream::new(socket), peer)))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

@@ -79,6 +79,10 @@ pub trait Listener: 'static {
     /// listener: the caller goes on, after a pause when descriptors ran out.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>>;
 
+    /// A connection that waits already, or `None`: unlike a pending [`Listener::accept`], a
+    /// definite answer, for a listener that is about to close.
+    fn try_accept(&self) -> io::Result<Option<(Self::Stream, SocketAddr)>>;
+
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
 

@@ -123,7 +123,7 @@ pub(super) fn connect_unix(path: &Path) -> io::Result<Socket> {
 }
 
 /// Accepts without blocking, whatever the listener's own flags: `None` when nobody waits.
-pub(super) fn accept(listener: &TcpListener) -> io::Result<Option<(OwnedFd, SocketAddr)>> {
+pub(super) fn accept(listener: &impl AsRawFd) -> io::Result<Option<(OwnedFd, SocketAddr)>> {
     let mut storage = SockAddrStorage::zeroed();
     let mut length = storage.size_of();
     // SAFETY: `storage` has room for any address, and `length` says how much.

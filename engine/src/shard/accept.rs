@@ -57,6 +57,7 @@ pub(super) async fn accept<R: Runtime>(shard: Rc<Shard<R>>, listener: R::Listene
             }
         }
     }
+    shard.stopped_accepting();
 }
 
 /// The next connection, or `None` once the shard drains and the backlog is empty.
@@ -67,11 +68,11 @@ async fn next<R: Runtime>(
 ) -> Option<io::Result<(R::Stream, SocketAddr)>> {
     let mut accept = pin!(listener.accept());
     poll_fn(|cx| {
+        if shard.is_draining() {
+            return Poll::Ready(listener.try_accept().transpose());
+        }
         if let Poll::Ready(accepted) = accept.as_mut().poll(cx) {
             return Poll::Ready(Some(accepted));
-        }
-        if shard.is_draining() {
-            return Poll::Ready(None);
         }
         // Registers this task for `Timers::wake_all`.
         let _ = wake.poll_expired(cx);

@@ -4,12 +4,16 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use super::worker::Workers;
 use super::{Class, Input, Shard};
 use crate::metrics::Timeout;
 use crate::proxy::After;
 use crate::runtime::{Instant, Runtime, Stream, Timer};
+
+/// What a draining shard gives a connection that has not sent a request yet.
+const LAST_CHANCE: Duration = Duration::from_millis(250);
 
 /// A client's connection. Between requests this is all there is of it.
 pub struct Connection<R: Runtime> {
@@ -70,6 +74,7 @@ async fn first_bytes<R: Runtime>(
 ) -> Option<Input> {
     let idle = shard.snapshot.borrow().config.http.idle_timeout;
     connection.timer.arm(connection.idle_since + idle);
+    let mut last_chance = false;
     poll_fn(|cx| {
         let mut input = shard.buffers.input(Class::Small);
         match connection.stream.poll_read(cx, input.space()) {
@@ -78,11 +83,18 @@ async fn first_bytes<R: Runtime>(
                 Poll::Ready(Some(input))
             }
             Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending if shard.is_draining() => Poll::Ready(None),
-            Poll::Pending => connection.timer.poll_expired(cx).map(|()| {
-                shard.metrics.record_timeout(Timeout::Idle);
-                None
-            }),
+            Poll::Pending if shard.is_draining() && connection.requests > 0 => Poll::Ready(None),
+            Poll::Pending => {
+                // A new connection's request may have arrived unseen: no runtime looks before it
+                // was told.
+                if shard.is_draining() && !std::mem::replace(&mut last_chance, true) {
+                    connection.timer.arm(shard.runtime.now() + LAST_CHANCE);
+                }
+                connection.timer.poll_expired(cx).map(|()| {
+                    shard.metrics.record_timeout(Timeout::Idle);
+                    None
+                })
+            }
         }
     })
     .await

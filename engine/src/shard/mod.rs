@@ -74,6 +74,8 @@ pub struct Shard<R: Runtime> {
     date: DateCache,
     draining: Cell<bool>,
     open: Cell<usize>,
+    /// Listeners that may still bring connections.
+    accepting: Cell<usize>,
     last_closed: RefCell<Option<Waker>>,
 }
 
@@ -88,6 +90,7 @@ pub async fn run<R: Runtime>(runtime: R, setup: ShardSetup, listeners: Vec<R::Li
         async move { shard.pool.sweep(|| shard.runtime.now()).await }
     });
     runtime.spawn(flush_log(Rc::clone(&shard)));
+    shard.accepting.set(listeners.len());
     for (index, listener) in listeners.into_iter().enumerate() {
         runtime.spawn(accept::accept(Rc::clone(&shard), listener, index));
     }
@@ -102,7 +105,7 @@ async fn obey<R: Runtime>(shard: &Shard<R>, mailbox: &Mailbox<Command>) {
             if let Poll::Ready(command) = next.as_mut().poll(cx) {
                 return Poll::Ready(Some(command));
             }
-            if shard.is_draining() && shard.open.get() == 0 {
+            if shard.is_drained() {
                 return Poll::Ready(None);
             }
             *shard.last_closed.borrow_mut() = Some(cx.waker().clone());
@@ -144,6 +147,7 @@ impl<R: Runtime> Shard<R> {
             date: DateCache::default(),
             draining: Cell::new(false),
             open: Cell::new(0),
+            accepting: Cell::new(0),
             last_closed: RefCell::new(None),
             runtime,
         }
@@ -160,6 +164,25 @@ impl<R: Runtime> Shard<R> {
 
     pub fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// Whether a drain is over: nobody is here, and nobody will come.
+    fn is_drained(&self) -> bool {
+        self.is_draining() && self.open.get() == 0 && self.accepting.get() == 0
+    }
+
+    fn tell_if_drained(&self) {
+        if self.is_drained()
+            && let Some(waker) = self.last_closed.borrow_mut().take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// A listener has brought its last connection.
+    fn stopped_accepting(&self) {
+        self.accepting.set(self.accepting.get() - 1);
+        self.tell_if_drained();
     }
 
     /// The current time as an IMF-fixdate (RFC 9110 section 5.6.7).
@@ -203,12 +226,7 @@ impl<R: Runtime> Drop for OpenConnection<R> {
         let open = self.0.open.get() - 1;
         self.0.open.set(open);
         self.0.metrics.connections_open.set(open as u64);
-        if open == 0
-            && self.0.is_draining()
-            && let Some(waker) = self.0.last_closed.borrow_mut().take()
-        {
-            waker.wake();
-        }
+        self.0.tell_if_drained();
     }
 }
 

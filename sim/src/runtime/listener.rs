@@ -111,6 +111,10 @@ impl Listener for SimListener {
         accepted.ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
+    fn try_accept(&self) -> io::Result<Option<Accepted>> {
+        Ok(self.waiting.borrow_mut().try_recv().ok())
+    }
+
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.port.address)
     }

@@ -83,10 +83,15 @@ fn several_are_named_at_once() {
 }
 
 #[test]
-fn the_order_and_names_of_listeners_do_not_matter() {
-    let old =
-        right("[[listener]]\naddress = \"127.0.0.1:81\"\n[[listener]]\naddress = \"127.0.0.1:82\"");
-    let new = "[[listener]]\naddress = \"127.0.0.1:82\"\nname = \"b\"\n\
-               [[listener]]\naddress = \"127.0.0.1:81\"";
-    assert_eq!(changed_from(&old, new), [""; 0]);
+fn listeners_may_be_renamed_but_not_reordered() {
+    let two = |first: &str, second: &str| {
+        format!(
+            "[[listener]]\naddress = \"{first}\"\n[[listener]]\naddress = \"{second}\"\nname = \"b\""
+        )
+    };
+    let old = right(&two("127.0.0.1:81", "127.0.0.1:82").replace("\"b\"", "\"a\""));
+    assert_eq!(changed_from(&old, &two("127.0.0.1:81", "127.0.0.1:82")), [""; 0]);
+    let reordered = changed_from(&old, &two("127.0.0.1:82", "127.0.0.1:81"));
+    assert_eq!(reordered.len(), 1, "{reordered:?}");
+    assert!(reordered[0].starts_with("the addresses of [[listener]] needs a restart"));
 }
