@@ -86,6 +86,10 @@ impl<'a> Answer<'a> {
         write_field(out, "Date", date.as_bytes());
         write_field(out, "Content-Type", PROBLEM_MEDIA_TYPE.as_bytes());
         write_length(out, body.len() as u64);
+        if self.status == 405 {
+            // RFC 9110 section 15.5.6. CONNECT is the one method that is refused.
+            write_field(out, "Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE");
+        }
         if let Some(challenge) = self.challenge {
             challenge.write(out);
         }

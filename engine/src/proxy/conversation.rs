@@ -262,7 +262,8 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         let persistent = persistent && self.upload.state != UploadState::Refused;
         let plan = ResponsePlan::new(head.body, self.request.version, persistent);
         let mut out = self.shard.buffers.output();
-        write_response(&mut out, head, plan, self.request.version, standings);
+        let date = self.shard.date();
+        write_response(&mut out, head, plan, self.request.version, standings, &date);
         let source = match head.body {
             ResponseBody::None => Source::Length(0),
             ResponseBody::Length(length) => Source::Length(length),

@@ -18,9 +18,6 @@ use crate::runtime::{Instant, Runtime};
 use crate::shard::{Connection, Desk, Input, Shard, ShardSnapshot};
 use crate::upstream::Upstream;
 
-const HIDDEN_DOTS: Answer<'static> =
-    Answer::new(400, "dot segments beside encoded slashes in the path");
-
 /// What becomes of the connection.
 pub enum After {
     /// It waits for another request, whose first bytes may be here already.
@@ -172,7 +169,8 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         let mut scratch = self.shard.buffers.output();
         let judged = self.judge(&mut decision, &mut account).and_then(|index| {
             let path = forwarded_path(self.head.target.path, &mut scratch);
-            path.map(|path| (index, path)).map_err(|_| HIDDEN_DOTS)
+            path.map(|path| (index, path))
+                .map_err(|_| Answer::new(400, "dot segments beside encoded slashes in the path"))
         });
         let answered = match judged {
             Err(answer) => Err(answer),
@@ -220,7 +218,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             account.limit = answer.limit;
             return Err(answer);
         }
-        account.decision = "forwarded";
+        account.decision = "refused";
         if self.head.method == Method::Connect {
             return Err(Answer::new(405, "CONNECT is not allowed"));
         }
@@ -228,6 +226,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         if matches!(self.head.body, RequestBody::Length(length) if length > most) {
             return Err(Answer::new(413, "the body is larger than the limit"));
         }
+        account.decision = "forwarded";
         match self.snapshot.config.routes[route].target {
             RouteTarget::Upstream(index) => Ok(index),
             RouteTarget::Control => {

@@ -156,13 +156,20 @@ pub(super) fn write_response(
     plan: ResponsePlan,
     client: Version,
     standings: &[Standing<'_>],
+    date: &str,
 ) {
     let reason = if head.reason.is_empty() { reason_phrase(head.status) } else { head.reason };
     write_status_line(out, head.status, reason);
     for field in head.fields {
-        if is_forwarded_response_field(field, head) && !is_hop_by_hop(field, &head.connection) {
+        let ours = !standings.is_empty() && is_rate_limit_field(field.name);
+        let forwarded = is_forwarded_response_field(field, head) && !ours;
+        if forwarded && !is_hop_by_hop(field, &head.connection) {
             write_field(out, field.name, field.value);
         }
+    }
+    // RFC 9110 section 6.6.1: whoever passes on a response without a date adds one.
+    if head.get(FieldId::Date).is_none() {
+        write_field(out, "Date", date.as_bytes());
     }
     if !standings.is_empty() {
         write_fields(out, standings);
@@ -174,6 +181,13 @@ pub(super) fn write_response(
     }
     write_connection(out, plan.persistent, client);
     out.extend_from_slice(b"\r\n");
+}
+
+/// A backend's own allowances are not the ones that the caller meets here.
+fn is_rate_limit_field(name: &str) -> bool {
+    let names = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+    let drafts = ["ratelimit", "ratelimit-policy"];
+    names.iter().chain(&drafts).any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Appends an interim response (1xx), which has no framing and no say over the connection.
@@ -245,7 +259,7 @@ mod tests {
         let head = parse_response(response.as_bytes(), &mut store, &LIMITS, method).unwrap();
         let plan = ResponsePlan::new(head.body, client, persistent);
         let mut out = Vec::new();
-        write_response(&mut out, &head, plan, client, &[]);
+        write_response(&mut out, &head, plan, client, &[], "now");
         String::from_utf8(out).unwrap()
     }
 
@@ -284,25 +298,49 @@ mod tests {
         let response = "HTTP/1.0 200 OK\r\nServer: s\r\n\r\n";
         assert_eq!(
             answered(response, &Method::Get, Version::Http11, true),
-            "HTTP/1.1 200 OK\r\nServer: s\r\nTransfer-Encoding: chunked\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nServer: s\r\nDate: now\r\nTransfer-Encoding: chunked\r\n\r\n"
         );
         assert_eq!(
             answered(response, &Method::Get, Version::Http10, true),
-            "HTTP/1.1 200 OK\r\nServer: s\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nServer: s\r\nDate: now\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_backends_allowances_give_way_to_the_gateways() {
+        let response =
+            "HTTP/1.1 204 No Content\r\nX-RateLimit-Limit: 9\r\nRateLimit: \"b\";r=9\r\n\r\n";
+        let mut store = FieldStore::new();
+        let head = parse_response(response.as_bytes(), &mut store, &LIMITS, &Method::Get).unwrap();
+        let plan = ResponsePlan::new(head.body, Version::Http11, true);
+        let ours = Standing { name: "w", quota: 5, window_s: 60, remaining: 4, reset_ns: 1 };
+        let written = |standings: &[Standing<'_>]| {
+            let mut out = Vec::new();
+            write_response(&mut out, &head, plan, Version::Http11, standings, "now");
+            String::from_utf8(out).unwrap()
+        };
+        assert!(written(&[]).contains("X-RateLimit-Limit: 9\r\nRateLimit: \"b\";r=9\r\n"));
+        let limited = written(&[ours]);
+        assert!(
+            limited.contains("X-RateLimit-Limit: 5\r\n") && !limited.contains(": 9"),
+            "{limited}"
         );
     }
 
     #[test]
     fn head_keeps_the_length_of_what_is_not_sent_and_204_has_none() {
         let head = answered(
-            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nDate: then\r\nContent-Length: 5\r\n\r\n",
             &Method::Head,
             Version::Http11,
             false,
         );
-        assert_eq!(head, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n");
+        assert_eq!(
+            head,
+            "HTTP/1.1 200 OK\r\nDate: then\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
+        );
         let empty =
             answered("HTTP/1.1 204 No Content\r\n\r\n", &Method::Get, Version::Http10, true);
-        assert_eq!(empty, "HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n");
+        assert_eq!(empty, "HTTP/1.1 204 No Content\r\nDate: now\r\nConnection: keep-alive\r\n\r\n");
     }
 }

@@ -8,7 +8,7 @@
 //! - time, wall clock and randomness come from here only (`clippy.toml` forbids the others);
 //! - byte movement is poll-level, so that one task can drive both directions of an exchange;
 //!   everything else is async;
-//! - nothing here keeps state in a thread-local, because simulated shards share a thread.
+//! - nothing that simulated shards run keeps state in a thread-local, because they share a thread.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
