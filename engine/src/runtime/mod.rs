@@ -26,7 +26,7 @@ mod time;
 mod timer;
 
 pub use time::{Instant, UnixNanos};
-pub use timer::{TICK, Timer, Timers};
+pub use timer::{Timer, Timers};
 
 /// Where a stream can be opened to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -15,12 +15,10 @@ use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use super::{Instant, Runtime};
 
 /// A deadline fires at most this much late (plus the runtime's own delay).
-pub const TICK: Duration = Duration::from_millis(8);
 const TICK_NS: u64 = 8_000_000;
 const BUCKETS: usize = 1024;
 const WORDS: usize = BUCKETS / 64;

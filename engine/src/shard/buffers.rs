@@ -76,10 +76,6 @@ impl Class {
     pub fn holding(bytes: usize) -> Self {
         CLASSES.into_iter().find(|class| *class as usize >= bytes).unwrap_or(Self::Large)
     }
-
-    fn of(capacity: usize) -> Self {
-        Self::holding(capacity)
-    }
 }
 
 impl Input {
@@ -135,7 +131,7 @@ impl Input {
         }
         if self.is_full() && self.bytes.len() < Class::Large as usize {
             let pool = Buffers { free: Rc::clone(&self.pool) };
-            let mut larger = pool.input(Class::of(self.bytes.len() + 1));
+            let mut larger = pool.input(Class::holding(self.bytes.len() + 1));
             larger.append(self.data());
             *self = larger;
         }
@@ -150,7 +146,7 @@ impl Input {
 
 impl Drop for Input {
     fn drop(&mut self) {
-        let class = Class::of(self.bytes.len());
+        let class = Class::holding(self.bytes.len());
         let mut free = self.pool.inputs[class.index()].borrow_mut();
         if (free.len() + 1) * class as usize <= KEPT_BYTES_MAX {
             free.push(std::mem::take(&mut self.bytes));
