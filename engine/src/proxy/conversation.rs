@@ -15,7 +15,7 @@ use super::exchange::Ending;
 use super::heads::{ResponsePlan, write_interim, write_response};
 use super::io::write_all;
 use super::pump::{Pump, PumpError, Source, WaitsFor};
-use crate::runtime::{Instant, Runtime, Stream};
+use crate::runtime::{Instant, Runtime, Stream, Transport};
 use crate::shard::{Class, Connection, Input, Output, Shard, ShardSnapshot};
 
 /// Interim responses that a backend may send before its final one.
@@ -26,7 +26,7 @@ pub(super) struct Conversation<'c, R: Runtime> {
     snapshot: &'c ShardSnapshot,
     client: &'c mut Connection<R>,
     request: &'c RequestHead<'c, 'c>,
-    backend: R::Stream,
+    backend: Transport<R::Stream>,
     upload: Upload,
     /// What was read of the answer.
     reply: Option<Input>,
@@ -101,7 +101,7 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         snapshot: &'c ShardSnapshot,
         client: &'c mut Connection<R>,
         request: &'c RequestHead<'c, 'c>,
-        backend: R::Stream,
+        backend: Transport<R::Stream>,
         upload: Pump,
     ) -> Self {
         let upload = Upload { pump: upload, state: UploadState::Running };
@@ -263,7 +263,7 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         let plan = ResponsePlan::new(head.body, self.request.version, persistent);
         let mut out = self.shard.buffers.output();
         let date = self.shard.date();
-        write_response(&mut out, head, plan, self.request.version, standings, &date);
+        write_response(&mut out, head, plan, standings, &date);
         let source = match head.body {
             ResponseBody::None => Source::Length(0),
             ResponseBody::Length(length) => Source::Length(length),
@@ -299,7 +299,7 @@ impl<'c, R: Runtime> Conversation<'c, R> {
     }
 
     /// The backend's connection.
-    pub(super) fn into_backend(self) -> R::Stream {
+    pub(super) fn into_backend(self) -> Transport<R::Stream> {
         self.backend
     }
 

@@ -1,19 +1,19 @@
-use std::net::IpAddr;
+//! One request from its head to the last byte of its answer.
+
 use std::rc::Rc;
 
 use weir_protocol::http::{
-    FieldId, FieldStore, Method, RequestBody, RequestHead, forwarded_path, host_without_port,
-    normalise_path, parse_request,
+    FieldId, FieldStore, Method, RequestBody, RequestHead, forwarded_path, parse_request,
 };
 
 use super::answer::{Answer, AnswerContext};
 use super::forward::{Fault, Forward, Forwarded};
 use super::heads::CallerFields;
 use super::io::{LINGER, linger, write_all};
+use super::origin::Origin;
 use super::receive::{HeadFault, read_head, refuse_head};
 use crate::access_log::{Entry, write_line};
-use crate::admission::{Admission, Caller, Decision, Request};
-use crate::config::RouteTarget;
+use crate::admission::{Caller, Decision};
 use crate::runtime::{Instant, Runtime};
 use crate::shard::{Connection, Desk, Input, Shard, ShardSnapshot};
 use crate::upstream::Upstream;
@@ -45,6 +45,7 @@ pub async fn exchange<R: Runtime>(shard: Rc<Shard<R>>, desk: Rc<Desk<R>>) {
                         let mut exchange = Exchange {
                             shard: &shard,
                             snapshot: &snapshot,
+                            origin: Origin::of(&connection),
                             connection: &mut connection,
                             head: &head,
                             spare: &inbound.data()[end..],
@@ -97,22 +98,23 @@ pub(super) struct Done {
 }
 
 /// An exchange whose head is known.
-struct Exchange<'e, R: Runtime> {
-    shard: &'e Shard<R>,
-    snapshot: &'e ShardSnapshot,
-    connection: &'e mut Connection<R>,
-    head: &'e RequestHead<'e, 'e>,
+pub(super) struct Exchange<'e, R: Runtime> {
+    pub(super) shard: &'e Shard<R>,
+    pub(super) snapshot: &'e ShardSnapshot,
+    pub(super) connection: &'e mut Connection<R>,
+    pub(super) head: &'e RequestHead<'e, 'e>,
     /// Bytes that were read behind the head.
     spare: &'e [u8],
-    started: Instant,
+    pub(super) origin: Origin,
+    pub(super) started: Instant,
 }
 
 /// What the log line tells of how it went.
 #[derive(Default)]
-struct Account<'e> {
+pub(super) struct Account<'e> {
     status: u16,
-    decision: &'static str,
-    limit: Option<&'e str>,
+    pub(super) decision: &'static str,
+    pub(super) limit: Option<&'e str>,
     upstream: Option<&'e str>,
     backend: Option<&'e str>,
     request_bytes: u64,
@@ -167,15 +169,15 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         let mut account = Account::default();
         let mut decision = Decision::default();
         let mut scratch = self.shard.buffers.output();
-        let judged = self.judge(&mut decision, &mut account).and_then(|index| {
+        let judged = self.judge(&mut decision, &mut account).and_then(|judged| {
             let path = forwarded_path(self.head.target.path, &mut scratch);
-            path.map(|path| (index, path))
+            path.map(|path| (judged, path))
                 .map_err(|_| Answer::new(400, "dot segments beside encoded slashes in the path"))
         });
         let answered = match judged {
             Err(answer) => Err(answer),
-            Ok((index, path)) => {
-                let upstream: &'e Upstream = &self.snapshot.upstreams[index];
+            Ok((judged, path)) => {
+                let upstream: &'e Upstream = &self.snapshot.upstreams[judged.upstream];
                 let mut forward = Forward {
                     shard: self.shard,
                     snapshot: self.snapshot,
@@ -184,8 +186,9 @@ impl<'e, R: Runtime> Exchange<'e, R> {
                     head: self.head,
                     path,
                     spare: self.spare,
+                    origin: self.origin,
                     upstream,
-                    cursor: self.snapshot.cursor(index),
+                    cursor: self.snapshot.cursor(judged.upstream),
                     caller: caller_fields(&decision.caller, self.snapshot),
                     standings: &decision.standings,
                     started: self.started,
@@ -200,39 +203,6 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         };
         self.record(&decision.caller, &account);
         done
-    }
-
-    /// The upstream that serves the request, as an index into the snapshot's, or the answer that
-    /// refuses it.
-    fn judge(
-        &self,
-        decision: &mut Decision<'e>,
-        account: &mut Account<'e>,
-    ) -> Result<usize, Answer<'e>> {
-        account.decision = "no-route";
-        let route = self.route()?;
-        *decision = self.decide(route);
-        if let Some(refusal) = &decision.refusal {
-            let answer = Answer::refusal(refusal);
-            account.decision = "refused";
-            account.limit = answer.limit;
-            return Err(answer);
-        }
-        account.decision = "refused";
-        if self.head.method == Method::Connect {
-            return Err(Answer::new(405, "CONNECT is not allowed"));
-        }
-        let most = self.snapshot.config.http.body_bytes_max;
-        if matches!(self.head.body, RequestBody::Length(length) if length > most) {
-            return Err(Answer::new(413, "the body is larger than the limit"));
-        }
-        account.decision = "forwarded";
-        match self.snapshot.config.routes[route].target {
-            RouteTarget::Upstream(index) => Ok(index),
-            RouteTarget::Control => {
-                self.snapshot.control.ok_or(Answer::new(503, "the control plane is not here"))
-            }
-        }
     }
 
     fn record(&mut self, caller: &Caller, account: &Account<'_>) {
@@ -250,7 +220,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         let entry = Entry {
             timestamp: self.shard.runtime.wall(),
             shard: self.shard.id,
-            client: self.client(),
+            client: self.origin.address,
             method: self.head.method.as_str().as_bytes(),
             path: self.head.target.path.as_bytes(),
             query: self.head.target.query.map(str::as_bytes),
@@ -271,38 +241,6 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             limit: account.limit,
         };
         self.shard.log(|line| write_line(&entry, line));
-    }
-
-    fn client(&self) -> IpAddr {
-        self.connection.peer.ip().to_canonical()
-    }
-
-    /// Rules are matched against the normalised path, so that no spelling walks around them.
-    fn route(&self) -> Result<usize, Answer<'static>> {
-        let mut scratch = self.shard.buffers.output();
-        let path = normalise_path(self.head.target.path, &mut scratch)
-            .map_err(|_| Answer::new(400, "the path's percent-encoding is malformed"))?;
-        let host = self.head.host.map(host_without_port);
-        let routes = &self.snapshot.config.routes;
-        self.snapshot
-            .router
-            .find(routes, self.connection.listener, host, path)
-            .ok_or(Answer::new(404, "no route matches"))
-    }
-
-    fn decide(&self, route: usize) -> Decision<'e> {
-        let admission = Admission {
-            snapshot: self.snapshot,
-            table: &self.shard.table,
-            metrics: &self.shard.metrics,
-        };
-        admission.decide(&Request {
-            head: self.head,
-            route: &self.snapshot.config.routes[route],
-            address: self.connection.peer.ip(),
-            now: self.started,
-            wall: &|| self.shard.runtime.wall(),
-        })
     }
 
     /// Whether this side lets the connection live on after this request.

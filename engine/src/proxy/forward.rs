@@ -12,10 +12,11 @@ use weir_protocol::limit::fields::Standing;
 
 use super::conversation::{Conversation, Outcome, ReplyFault};
 use super::exchange::Done;
-use super::heads::{CallerFields, write_request};
+use super::heads::{CallerFields, RequestPlan, write_request};
+use super::origin::Origin;
 use super::pump::{Pump, PumpError, Sink, Source, WaitsFor};
 use crate::metrics::Timeout;
-use crate::runtime::{Instant, Runtime};
+use crate::runtime::{Instant, Runtime, Transport};
 use crate::shard::{Class, Connection, Shard, ShardSnapshot};
 use crate::upstream::{Backend, Upstream, balancer::round_robin};
 
@@ -31,6 +32,7 @@ pub(super) struct Forward<'f, R: Runtime> {
     /// The path as the backend gets it.
     pub(super) path: &'f [u8],
     pub(super) spare: &'f [u8],
+    pub(super) origin: Origin,
     pub(super) upstream: &'f Upstream,
     pub(super) cursor: &'f Cell<usize>,
     pub(super) caller: CallerFields<'f>,
@@ -129,17 +131,17 @@ impl<R: Runtime> Forward<'_, R> {
         Some(index)
     }
 
-    fn take_kept(&self, backend: &Backend) -> Option<R::Stream> {
+    fn take_kept(&self, backend: &Backend) -> Option<Transport<R::Stream>> {
         let kept = self.shard.pool.take(backend.id, self.started);
         kept.inspect(|_| self.shard.metrics.backend_reuses.increment())
     }
 
-    async fn connect(&self, backend: &Backend) -> Result<R::Stream, Failure> {
+    async fn connect(&self, backend: &Backend) -> Result<Transport<R::Stream>, Failure> {
         let deadline = self.shard.runtime.now() + self.upstream.connect_timeout;
         match self.shard.runtime.connect(&backend.endpoint, deadline).await {
             Ok(stream) => {
                 self.shard.metrics.backend_connects.increment();
-                Ok(stream)
+                Ok(Transport::Plain(stream))
             }
             Err(error) => {
                 backend.count_failure();
@@ -165,7 +167,7 @@ impl<R: Runtime> Forward<'_, R> {
         sent: Instant,
         outcome: Outcome,
         spare_used: usize,
-        reusable: Option<R::Stream>,
+        reusable: Option<Transport<R::Stream>>,
     ) -> Forwarded {
         let upstream = self.upstream;
         let ended = self.shard.runtime.now();
@@ -194,8 +196,11 @@ impl<R: Runtime> Forward<'_, R> {
         let buffers = &self.shard.buffers;
         let mut out = buffers.output();
         let host = self.head.host.unwrap_or_else(|| backend.host());
-        let client = self.connection.peer.ip();
-        write_request(&mut out, self.head, self.path, host, client, self.caller);
+        let client = self.origin.address;
+        write_request(
+            &mut out,
+            &RequestPlan { head: self.head, path: self.path, host, client, caller: self.caller },
+        );
         let most = self.snapshot.config.http.body_bytes_max;
         match self.head.body {
             RequestBody::None => {

@@ -9,6 +9,8 @@ mod exchange;
 mod forward;
 mod heads;
 mod io;
+mod judge;
+mod origin;
 mod pool;
 mod pump;
 mod receive;

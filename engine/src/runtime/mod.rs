@@ -24,9 +24,11 @@ pub mod probe;
 pub mod ring;
 mod time;
 mod timer;
+mod transport;
 
 pub use time::{Instant, UnixNanos};
 pub use timer::{Timer, Timers};
+pub use transport::Transport;
 
 /// Where a stream can be opened to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -10,14 +10,14 @@ use super::worker::Workers;
 use super::{Class, Input, Shard};
 use crate::metrics::Timeout;
 use crate::proxy::After;
-use crate::runtime::{Instant, Runtime, Stream, Timer};
+use crate::runtime::{Instant, Runtime, Stream, Timer, Transport};
 
 /// What a draining shard gives a connection that has not sent a request yet.
 const LAST_CHANCE: Duration = Duration::from_millis(250);
 
 /// A client's connection. Between requests this is all there is of it.
 pub struct Connection<R: Runtime> {
-    pub stream: R::Stream,
+    pub stream: Transport<R::Stream>,
     pub timer: Timer,
     pub peer: SocketAddr,
     /// Index into the configuration's listeners.
@@ -36,6 +36,7 @@ impl<R: Runtime> Connection<R> {
         listener: usize,
         now: Instant,
     ) -> Self {
+        let stream = Transport::Plain(stream);
         Self { stream, timer, peer, listener, requests: 0, idle_since: now }
     }
 }

@@ -25,7 +25,7 @@ pub use worker::Desk;
 use crate::access_log::ShardLog;
 use crate::metrics::ShardMetrics;
 use crate::proxy::Pool;
-use crate::runtime::{Runtime, Timer, Timers};
+use crate::runtime::{Runtime, Timer, Timers, Transport};
 use crate::slots::SlotTable;
 use crate::snapshot::Snapshot;
 use date::DateCache;
@@ -65,7 +65,7 @@ pub struct Shard<R: Runtime> {
     pub runtime: R,
     pub timers: Timers,
     pub buffers: Buffers,
-    pub pool: Pool<R::Stream>,
+    pub pool: Pool<Transport<R::Stream>>,
     pub table: Arc<SlotTable>,
     pub metrics: Arc<ShardMetrics>,
     snapshot: RefCell<Rc<ShardSnapshot>>,

@@ -1,0 +1,42 @@
+//! The heads that Weir writes: requests to backends, responses to clients.
+//!
+//! Both are built field by field from the parsed, validated form. Framing and `Connection` are
+//! always this gateway's own; what is meant for one hop only is left out.
+
+mod request;
+mod response;
+#[cfg(test)]
+mod tests;
+
+use weir_protocol::http::Version;
+
+pub(super) use request::{CallerFields, RequestPlan, write_request};
+pub(super) use response::{ResponsePlan, write_interim, write_response};
+
+pub(super) fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &str) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Says what is not the default of the client's version (RFC 9112 section 9.3).
+pub(super) fn write_connection(out: &mut Vec<u8>, persistent: bool, client: Version) {
+    match (persistent, client) {
+        (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+        (false, Version::Http11) => out.extend_from_slice(b"Connection: close\r\n"),
+        _ => {}
+    }
+}
+
+pub(super) fn write_length(out: &mut Vec<u8>, length: u64) {
+    write_field(out, "Content-Length", itoa::Buffer::new().format(length).as_bytes());
+}
+
+pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,128 @@
+//! Requests, as backends get them.
+
+use std::net::IpAddr;
+
+use weir_protocol::http::{
+    Field, FieldId, RequestBody, RequestHead, TargetForm, append_x_forwarded_for,
+    append_x_forwarded_host, append_x_forwarded_proto, is_hop_by_hop,
+};
+
+use super::{write_field, write_length};
+
+/// Fields under this prefix tell backends who is calling; a client's own are never passed on.
+const RESERVED_PREFIX: &[u8] = b"x-weir-";
+
+/// Who the gateway found to be calling.
+#[derive(Clone, Copy, Default)]
+pub(in crate::proxy) struct CallerFields<'a> {
+    pub(in crate::proxy) user: Option<&'a str>,
+    pub(in crate::proxy) tier: Option<&'a str>,
+    pub(in crate::proxy) key: Option<&'a str>,
+}
+
+/// A request as the backend is to get it.
+pub(in crate::proxy) struct RequestPlan<'a> {
+    pub(in crate::proxy) head: &'a RequestHead<'a, 'a>,
+    /// Without query.
+    pub(in crate::proxy) path: &'a [u8],
+    /// The request's own, if it has one.
+    pub(in crate::proxy) host: &'a str,
+    pub(in crate::proxy) client: IpAddr,
+    pub(in crate::proxy) caller: CallerFields<'a>,
+}
+
+/// Appends the head of the request.
+pub(in crate::proxy) fn write_request(out: &mut Vec<u8>, plan: &RequestPlan<'_>) {
+    let head = plan.head;
+    write_request_line(out, head, plan.path);
+    // RFC 9112 section 3.2.2: a proxy generates Host from the target of an absolute form.
+    write_field(out, "Host", plan.host.as_bytes());
+    for field in head.fields {
+        if is_forwarded_request_field(field) && !is_hop_by_hop(field, &head.connection) {
+            write_field(out, field.name, field.value);
+        }
+    }
+    if head.connection.te && accepts_trailers(head) {
+        out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
+    }
+    if head.expect_continue {
+        out.extend_from_slice(b"Expect: 100-continue\r\n");
+    }
+    append_x_forwarded_for(out, plan.client);
+    append_x_forwarded_proto(out, false);
+    if let Some(host) = head.host {
+        append_x_forwarded_host(out, host);
+    }
+    write_caller(out, plan.caller);
+    match head.body {
+        RequestBody::None => {}
+        RequestBody::Length(length) => write_length(out, length),
+        RequestBody::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_request_line(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, path: &[u8]) {
+    out.extend_from_slice(head.method.as_str().as_bytes());
+    out.push(b' ');
+    if head.target.form == TargetForm::Asterisk {
+        out.push(b'*');
+    } else {
+        // RFC 9112 section 3.2.1: an empty path is sent as `/`.
+        if path.is_empty() {
+            out.push(b'/');
+        }
+        out.extend_from_slice(path);
+        if let Some(query) = head.target.query {
+            out.push(b'?');
+            out.extend_from_slice(query.as_bytes());
+        }
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+}
+
+/// Framing, forwarding and caller fields are written anew.
+fn is_forwarded_request_field(field: &Field<'_>) -> bool {
+    match field.id {
+        FieldId::Host
+        | FieldId::ContentLength
+        | FieldId::Expect
+        | FieldId::XForwardedFor
+        | FieldId::XForwardedProto
+        | FieldId::XForwardedHost
+        | FieldId::XForwardedPort
+        | FieldId::Forwarded
+        | FieldId::XRealIp => false,
+        FieldId::Other => !is_reserved(field.name),
+        _ => true,
+    }
+}
+
+/// `X-Weir-…`, also with underscores, which CGI-like backends read as hyphens.
+fn is_reserved(name: &str) -> bool {
+    let prefix = name.as_bytes().get(..RESERVED_PREFIX.len());
+    prefix.is_some_and(|prefix| {
+        prefix.iter().zip(RESERVED_PREFIX).all(|(have, reserved)| {
+            have.eq_ignore_ascii_case(reserved) || (*have == b'_' && *reserved == b'-')
+        })
+    })
+}
+
+/// RFC 9110 section 10.1.4: of `TE`, only `trailers` crosses a hop.
+fn accepts_trailers(head: &RequestHead<'_, '_>) -> bool {
+    head.get_all(FieldId::Te).any(|value| {
+        value.split(|byte| *byte == b',').any(|c| c.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    })
+}
+
+fn write_caller(out: &mut Vec<u8>, caller: CallerFields<'_>) {
+    let named =
+        [("X-Weir-User", caller.user), ("X-Weir-Tier", caller.tier), ("X-Weir-Key", caller.key)];
+    for (name, value) in named {
+        // A token's subject may hold anything; a field value may not.
+        let value = value.filter(|value| value.bytes().all(|b| (0x20..0x7f).contains(&b)));
+        if let Some(value) = value {
+            write_field(out, name, value.trim().as_bytes());
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Responses, as clients get them.
+
+use weir_protocol::http::{
+    Field, FieldId, ResponseBody, ResponseHead, Version, is_hop_by_hop, reason_phrase,
+};
+use weir_protocol::limit::fields::{Standing, write_fields};
+
+use super::super::pump::Sink;
+use super::{write_connection, write_field, write_length, write_status_line};
+
+/// How the response leaves, given what the client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::proxy) struct ResponsePlan {
+    pub(in crate::proxy) client: Version,
+    pub(in crate::proxy) sink: Sink,
+    /// Whether the client's connection can carry another request.
+    pub(in crate::proxy) persistent: bool,
+}
+
+impl ResponsePlan {
+    /// RFC 9112 section 6.1: no transfer coding for a client of HTTP/1.0; the close ends its body.
+    pub(in crate::proxy) fn new(body: ResponseBody, client: Version, persistent: bool) -> Self {
+        match (body, client) {
+            (ResponseBody::None | ResponseBody::Length(_), _) => {
+                Self { client, sink: Sink::Identity, persistent }
+            }
+            (_, Version::Http11) => Self { client, sink: Sink::Chunked, persistent },
+            (_, Version::Http10) => Self { client, sink: Sink::Identity, persistent: false },
+        }
+    }
+}
+
+/// Appends the head of the response as the client gets it.
+pub(in crate::proxy) fn write_response(
+    out: &mut Vec<u8>,
+    head: &ResponseHead<'_, '_>,
+    plan: ResponsePlan,
+    standings: &[Standing<'_>],
+    date: &str,
+) {
+    let reason = if head.reason.is_empty() { reason_phrase(head.status) } else { head.reason };
+    write_status_line(out, head.status, reason);
+    for field in head.fields {
+        let ours = !standings.is_empty() && is_rate_limit_field(field.name);
+        let forwarded = is_forwarded_response_field(field, head) && !ours;
+        if forwarded && !is_hop_by_hop(field, &head.connection) {
+            write_field(out, field.name, field.value);
+        }
+    }
+    // RFC 9110 section 6.6.1: whoever passes on a response without a date adds one.
+    if head.get(FieldId::Date).is_none() {
+        write_field(out, "Date", date.as_bytes());
+    }
+    if !standings.is_empty() {
+        write_fields(out, standings);
+    }
+    match (head.body, plan.sink) {
+        (ResponseBody::Length(length), _) => write_length(out, length),
+        (_, Sink::Chunked) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        _ => {}
+    }
+    write_connection(out, plan.persistent, plan.client);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A backend's own allowances are not the ones that the caller meets here.
+fn is_rate_limit_field(name: &str) -> bool {
+    let names = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+    let drafts = ["ratelimit", "ratelimit-policy"];
+    names.iter().chain(&drafts).any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Appends an interim response (1xx), which has no framing and no say over the connection.
+pub(in crate::proxy) fn write_interim(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
+    write_status_line(out, head.status, reason_phrase(head.status));
+    for field in head.fields {
+        if field.id != FieldId::ContentLength && !is_hop_by_hop(field, &head.connection) {
+            write_field(out, field.name, field.value);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A length is written by the plan, except where it describes a body that is not sent: the answer
+/// to HEAD, and 304 (RFC 9110 section 8.6). 204 never has one.
+fn is_forwarded_response_field(field: &Field<'_>, head: &ResponseHead<'_, '_>) -> bool {
+    field.id != FieldId::ContentLength
+        || (head.body == ResponseBody::None && head.status != 204 && head.status >= 200)
+}

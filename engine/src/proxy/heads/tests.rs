@@ -1,0 +1,103 @@
+use super::*;
+use weir_protocol::http::{FieldStore, HeadLimits, Method, parse_request, parse_response};
+use weir_protocol::limit::fields::Standing;
+
+const LIMITS: HeadLimits = HeadLimits { head_bytes: 16_384, target_bytes: 8192, fields: 100 };
+
+fn forwarded(request: &str) -> String {
+    let mut store = FieldStore::new();
+    let head = parse_request(request.as_bytes(), &mut store, &LIMITS).unwrap();
+    let mut out = Vec::new();
+    let caller = CallerFields { user: Some("ann"), tier: Some("free"), key: None };
+    let host = head.host.unwrap_or("backend");
+    let path = head.target.path.as_bytes();
+    let client = "192.0.2.7".parse().unwrap();
+    write_request(&mut out, &RequestPlan { head: &head, path, host, client, caller });
+    String::from_utf8(out).unwrap()
+}
+
+fn answered(response: &str, method: &Method<'_>, client: Version, persistent: bool) -> String {
+    let mut store = FieldStore::new();
+    let head = parse_response(response.as_bytes(), &mut store, &LIMITS, method).unwrap();
+    let plan = ResponsePlan::new(head.body, client, persistent);
+    let mut out = Vec::new();
+    write_response(&mut out, &head, plan, &[], "now");
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn hop_by_hop_forwarding_and_reserved_fields_are_the_gateways_own() {
+    let sent = forwarded(
+        "GET http://api.example/a?b HTTP/1.1\r\nHost: other\r\nConnection: X-Private\r\n\
+         X-Private: 1\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n\
+         X-Weir-User: root\r\nX_Weir_Tier: gold\r\nTE: trailers\r\nAccept: */*\r\n\r\n",
+    );
+    assert_eq!(
+        sent,
+        "GET /a?b HTTP/1.1\r\nHost: api.example\r\nAccept: */*\r\n\
+         X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n\
+         X-Forwarded-Host: api.example\r\nX-Weir-User: ann\r\nX-Weir-Tier: free\r\n\r\n"
+    );
+}
+
+#[test]
+fn an_old_client_without_host_gets_the_backends() {
+    let sent = forwarded("GET / HTTP/1.0\r\n\r\n");
+    assert!(sent.starts_with("GET / HTTP/1.1\r\nHost: backend\r\n"), "{sent}");
+    assert!(!sent.contains("X-Forwarded-Host"), "{sent}");
+}
+
+#[test]
+fn framing_of_the_request_is_kept_but_written_anew() {
+    let length = forwarded("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 007\r\n\r\n");
+    assert!(length.contains("\r\nContent-Length: 7\r\n"), "{length}");
+    let chunked = forwarded("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert!(chunked.ends_with("\r\nTransfer-Encoding: chunked\r\n\r\n"), "{chunked}");
+}
+
+#[test]
+fn a_body_until_close_is_chunked_for_http_1_1_and_closed_for_http_1_0() {
+    let response = "HTTP/1.0 200 OK\r\nServer: s\r\n\r\n";
+    assert_eq!(
+        answered(response, &Method::Get, Version::Http11, true),
+        "HTTP/1.1 200 OK\r\nServer: s\r\nDate: now\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    assert_eq!(
+        answered(response, &Method::Get, Version::Http10, true),
+        "HTTP/1.1 200 OK\r\nServer: s\r\nDate: now\r\n\r\n"
+    );
+}
+
+#[test]
+fn a_backends_allowances_give_way_to_the_gateways() {
+    let response =
+        "HTTP/1.1 204 No Content\r\nX-RateLimit-Limit: 9\r\nRateLimit: \"b\";r=9\r\n\r\n";
+    let mut store = FieldStore::new();
+    let head = parse_response(response.as_bytes(), &mut store, &LIMITS, &Method::Get).unwrap();
+    let plan = ResponsePlan::new(head.body, Version::Http11, true);
+    let ours = Standing { name: "w", quota: 5, window_s: 60, remaining: 4, reset_ns: 1 };
+    let written = |standings: &[Standing<'_>]| {
+        let mut out = Vec::new();
+        write_response(&mut out, &head, plan, standings, "now");
+        String::from_utf8(out).unwrap()
+    };
+    assert!(written(&[]).contains("X-RateLimit-Limit: 9\r\nRateLimit: \"b\";r=9\r\n"));
+    let limited = written(&[ours]);
+    assert!(limited.contains("X-RateLimit-Limit: 5\r\n") && !limited.contains(": 9"), "{limited}");
+}
+
+#[test]
+fn head_keeps_the_length_of_what_is_not_sent_and_204_has_none() {
+    let head = answered(
+        "HTTP/1.1 200 OK\r\nDate: then\r\nContent-Length: 5\r\n\r\n",
+        &Method::Head,
+        Version::Http11,
+        false,
+    );
+    assert_eq!(
+        head,
+        "HTTP/1.1 200 OK\r\nDate: then\r\nContent-Length: 5\r\nConnection: close\r\n\r\n"
+    );
+    let empty = answered("HTTP/1.1 204 No Content\r\n\r\n", &Method::Get, Version::Http10, true);
+    assert_eq!(empty, "HTTP/1.1 204 No Content\r\nDate: now\r\nConnection: keep-alive\r\n\r\n");
+}
