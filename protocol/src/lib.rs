@@ -6,3 +6,4 @@ pub mod control;
 pub mod http;
 pub mod jwt;
 pub mod limit;
+pub mod proxy_protocol;
