@@ -147,7 +147,8 @@ async fn start_shard(
         metrics: Arc::new(ShardMetrics::default()),
         log: None,
     };
-    runtime.spawn(shard::run(runtime.clone(), setup, listeners));
+    let parking = runtime.parking()?;
+    runtime.spawn(shard::run(runtime.clone(), setup, listeners, parking));
     Ok(())
 }
 

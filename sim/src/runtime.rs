@@ -22,10 +22,12 @@ use turmoil::net::TcpStream;
 use weir_engine::runtime::{Endpoint, Instant, Runtime, UnixNanos};
 
 mod listener;
+mod parking;
 mod random;
 mod stream;
 
 pub use listener::SimListener;
+pub use parking::SimParking;
 pub use random::Randomness;
 pub use stream::SimStream;
 
@@ -174,6 +176,7 @@ impl SimRuntime {
 impl Runtime for SimRuntime {
     type Stream = SimStream;
     type Listener = SimListener;
+    type Parking = SimParking;
 
     async fn bind(&self, address: SocketAddr) -> io::Result<SimListener> {
         listener::bind(&self.host, self.host.bindable(address)?).await
@@ -185,6 +188,10 @@ impl Runtime for SimRuntime {
             () = self.sleep_until(deadline) => Err(io::ErrorKind::TimedOut.into()),
             opened = self.open(endpoint) => opened,
         }
+    }
+
+    fn parking(&self) -> io::Result<SimParking> {
+        Ok(SimParking::default())
     }
 
     fn spawn(&self, future: impl Future<Output = ()> + 'static) {

@@ -73,6 +73,8 @@ pub fn summary(shards: &[Arc<ShardMetrics>]) -> Value {
         .collect();
     let open = sum(shards, |shard| shard.connections_open.get());
     counters.insert("connections_open".to_owned(), open.into());
+    let parked = sum(shards, |shard| shard.connections_parked.get());
+    counters.insert("connections_parked".to_owned(), parked.into());
     let classes = STATUS_CLASSES.iter().enumerate().map(|(at, &class)| {
         (class.to_owned(), sum(shards, |shard| shard.requests.class(at)).into())
     });
@@ -144,8 +146,13 @@ fn timeouts(shards: &[Arc<ShardMetrics>]) -> Family {
 }
 
 /// What shows whether the kernel spreads connections evenly.
-fn per_shard(shards: &[Arc<ShardMetrics>]) -> [Family; 2] {
+fn per_shard(shards: &[Arc<ShardMetrics>]) -> [Family; 3] {
     let mut open = Family::new(Kind::Gauge, "weir_connections_open", "Client connections open.");
+    let mut parked = Family::new(
+        Kind::Gauge,
+        "weir_connections_parked",
+        "Client connections that are idle and cost next to nothing.",
+    );
     let mut requests = Family::new(
         Kind::Counter,
         "weir_shard_requests_total",
@@ -154,9 +161,10 @@ fn per_shard(shards: &[Arc<ShardMetrics>]) -> [Family; 2] {
     for (id, shard) in shards.iter().enumerate() {
         let id = id.to_string();
         open = open.with(&[("shard", &id)], shard.connections_open.get());
+        parked = parked.with(&[("shard", &id)], shard.connections_parked.get());
         requests = requests.with(&[("shard", &id)], shard.requests.total());
     }
-    [open, requests]
+    [open, parked, requests]
 }
 
 fn histogram(name: &str, help: &str, snapshot: &HistogramSnapshot) -> Family {

@@ -88,6 +88,8 @@ impl Timeout {
 pub struct ShardMetrics {
     /// A gauge.
     pub connections_open: Counter,
+    /// A gauge: those of the open ones that are parked.
+    pub connections_parked: Counter,
     pub connections_accepted: Counter,
     /// Closed unserved, because the shard was full.
     pub connections_refused: Counter,

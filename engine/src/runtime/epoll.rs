@@ -16,6 +16,10 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 use super::{Endpoint, Instant, Listener, Runtime, Stream, UnixNanos, os};
 
+mod parking;
+
+pub use parking::EpollParking;
+
 /// A longer sleep is taken in steps of this, so that suspend and far deadlines need no care.
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
 /// Between attempts at a Unix socket whose backlog is full.
@@ -164,6 +168,7 @@ impl EpollRuntime {
 impl Runtime for EpollRuntime {
     type Stream = EpollStream;
     type Listener = EpollListener;
+    type Parking = EpollParking;
 
     async fn bind(&self, address: SocketAddr) -> io::Result<EpollListener> {
         EpollListener::adopt(os::listen(address)?)
@@ -175,6 +180,10 @@ impl Runtime for EpollRuntime {
             () = self.sleep_until(deadline) => Err(io::ErrorKind::TimedOut.into()),
             opened = self.open(endpoint) => opened,
         }
+    }
+
+    fn parking(&self) -> io::Result<EpollParking> {
+        EpollParking::new()
     }
 
     fn spawn(&self, future: impl Future<Output = ()> + 'static) {

@@ -4,7 +4,7 @@
 //! here, because its listener toggles flags that other shards may share, has a fixed backlog, and
 //! its pending accepts can swallow a connection when they are cancelled.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::marker::PhantomData;
@@ -24,6 +24,11 @@ use glommio::timer::Timer;
 use glommio::{LocalExecutorBuilder, Placement};
 
 use super::{Endpoint, Instant, Listener, Runtime, Stream, UnixNanos, os, ring};
+
+mod parking;
+
+pub use parking::GlommioParking;
+use parking::Readiness;
 
 /// Registered memory of an executor, which only files would use: glommio's least.
 const IO_MEMORY_BYTES: usize = 64 * 1024;
@@ -127,8 +132,7 @@ impl Stream for GlommioStream {
 /// A listening TCP socket.
 pub struct GlommioListener {
     inner: std::net::TcpListener,
-    /// A second descriptor of the socket, waiting to become readable.
-    readiness: RefCell<Option<TcpStream>>,
+    readiness: Readiness,
     /// Accepts since the last wait.
     burst: Cell<u32>,
 }
@@ -140,30 +144,14 @@ impl GlommioListener {
     /// When the socket cannot be made non-blocking.
     pub fn adopt(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { inner: listener, readiness: RefCell::new(None), burst: Cell::new(0) })
+        Ok(Self { inner: listener, readiness: Readiness::default(), burst: Cell::new(0) })
     }
 
     /// Waits until somebody may be there to accept. Cancelling it loses nothing: nothing was
     /// accepted.
     async fn readable(&self) -> io::Result<()> {
         self.burst.set(0);
-        if self.readiness.borrow().is_none() {
-            let watched = self.inner.as_fd().try_clone_to_owned()?;
-            // SAFETY: the descriptor is our own copy, which the stream closes when it is dropped.
-            let watched = unsafe { TcpStream::from_raw_fd(watched.into_raw_fd()) };
-            *self.readiness.borrow_mut() = Some(watched);
-        }
-        poll_fn(|cx| {
-            let mut readiness = self.readiness.borrow_mut();
-            let Some(watched) = readiness.as_mut() else { return Poll::Ready(()) };
-            // A stream polls for readability from its creation, and asks the socket only when it
-            // is readable. A listener answers ENOTCONN then, which is the signal waited for.
-            ready!(Pin::new(watched).poll_read(cx, &mut [0])).ok();
-            *readiness = None;
-            Poll::Ready(())
-        })
-        .await;
-        Ok(())
+        poll_fn(|cx| self.readiness.poll_readable(&self.inner, cx)).await
     }
 }
 
@@ -236,6 +224,7 @@ impl GlommioRuntime {
 impl Runtime for GlommioRuntime {
     type Stream = GlommioStream;
     type Listener = GlommioListener;
+    type Parking = GlommioParking;
 
     async fn bind(&self, address: SocketAddr) -> io::Result<GlommioListener> {
         GlommioListener::adopt(os::listen(address)?)
@@ -252,6 +241,10 @@ impl Runtime for GlommioRuntime {
             opening.as_mut().poll(cx)
         })
         .await
+    }
+
+    fn parking(&self) -> io::Result<GlommioParking> {
+        GlommioParking::new()
     }
 
     fn spawn(&self, future: impl Future<Output = ()> + 'static) {

@@ -18,17 +18,20 @@ use std::task::{Context, Poll};
 
 pub mod conformance;
 pub mod epoll;
+mod epoll_set;
 pub mod glommio;
 pub mod os;
+mod parking;
 pub mod probe;
 pub mod ring;
 mod time;
 mod timer;
 mod transport;
 
+pub use parking::Parking;
 pub use time::{Instant, UnixNanos};
 pub use timer::{Timer, Timers};
-pub use transport::Transport;
+pub use transport::{Layers, Transport};
 
 /// Where a stream can be opened to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -92,6 +95,7 @@ pub trait Listener: 'static {
 pub trait Runtime: Clone + 'static {
     type Stream: Stream;
     type Listener: Listener<Stream = Self::Stream>;
+    type Parking: Parking<Stream = Self::Stream>;
 
     /// Binds a listener that other shards of this engine may bind too.
     fn bind(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Listener>>;
@@ -102,6 +106,12 @@ pub trait Runtime: Clone + 'static {
         endpoint: &Endpoint,
         deadline: Instant,
     ) -> impl Future<Output = io::Result<Self::Stream>>;
+
+    /// An empty place for idle streams.
+    ///
+    /// # Errors
+    /// When the kernel gives no descriptor for it.
+    fn parking(&self) -> io::Result<Self::Parking>;
 
     /// Runs `future` on this thread, detached.
     fn spawn(&self, future: impl Future<Output = ()> + 'static);

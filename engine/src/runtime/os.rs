@@ -12,6 +12,9 @@ use std::time::Duration;
 use ring::rand::{SecureRandom, SystemRandom};
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, SockRef, Socket, Type};
 
+// For its `mi_collect`, whichever allocator the program chose.
+use mimalloc as _;
+
 use super::{Instant, UnixNanos};
 
 /// Connections the kernel completes before a shard accepts them; `net.core.somaxconn` bounds it.
@@ -44,6 +47,17 @@ fn clock_nanos(clock: libc::clockid_t) -> u64 {
 /// When the kernel has no entropy to give: going on with predictable secrets would be worse.
 pub fn fill_random(bytes: &mut [u8]) {
     SystemRandom::new().fill(bytes).expect("getrandom(2) failed");
+}
+
+unsafe extern "C" {
+    /// mimalloc's own: returns the pages that this thread has no more use for.
+    safe fn mi_collect(force: bool);
+}
+
+/// Returns free memory of this thread to the kernel, which the allocator would do only in the
+/// course of more work. Without effect where another allocator is in use.
+pub(super) fn give_memory_back() {
+    mi_collect(true);
 }
 
 /// Ties the calling thread to one CPU.

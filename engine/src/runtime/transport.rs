@@ -13,6 +13,27 @@ pub enum Transport<S> {
     Plain(S),
 }
 
+/// What lies between a connection's stream and its bytes, kept while the stream is parked.
+pub enum Layers {
+    Plain,
+}
+
+impl<S> Transport<S> {
+    /// The stream and what lies over it, for a connection that is idle.
+    pub fn take_apart(self) -> (S, Layers) {
+        match self {
+            Self::Plain(stream) => (stream, Layers::Plain),
+        }
+    }
+
+    /// The reverse of [`Transport::take_apart`].
+    pub fn put_together(stream: S, layers: Layers) -> Self {
+        match layers {
+            Layers::Plain => Self::Plain(stream),
+        }
+    }
+}
+
 impl<S: Stream> Stream for Transport<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {

@@ -1,5 +1,6 @@
 //! The shards' threads.
 
+use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -15,7 +16,7 @@ use crate::metrics::ShardMetrics;
 use crate::runtime::epoll::EpollListener;
 use crate::runtime::glommio::GlommioListener;
 use crate::runtime::probe::{Chosen, RuntimeKind};
-use crate::runtime::{epoll, glommio};
+use crate::runtime::{Runtime, epoll, glommio};
 use crate::shard::{self, Command, Mailbox, ShardSetup};
 use crate::snapshot::Snapshot;
 
@@ -127,21 +128,23 @@ fn serve(
     let tell = |result| drop(started.send((id, result)));
     let outcome = match kind {
         RuntimeKind::Glommio => glommio::run(cpu, |runtime| async {
-            let adopted: Result<_, _> = listeners.into_iter().map(GlommioListener::adopt).collect();
-            match adopted {
-                Ok(listeners) => {
+            let adopted: io::Result<Vec<_>> =
+                listeners.into_iter().map(GlommioListener::adopt).collect();
+            match adopted.and_then(|listeners| Ok((listeners, runtime.parking()?))) {
+                Ok((listeners, parking)) => {
                     tell(Ok(()));
-                    shard::run(runtime, setup, listeners).await;
+                    shard::run(runtime, setup, listeners, parking).await;
                 }
                 Err(error) => tell(Err(error.to_string())),
             }
         }),
         RuntimeKind::Epoll => epoll::run(cpu, |runtime| async {
-            let adopted: Result<_, _> = listeners.into_iter().map(EpollListener::adopt).collect();
-            match adopted {
-                Ok(listeners) => {
+            let adopted: io::Result<Vec<_>> =
+                listeners.into_iter().map(EpollListener::adopt).collect();
+            match adopted.and_then(|listeners| Ok((listeners, runtime.parking()?))) {
+                Ok((listeners, parking)) => {
                     tell(Ok(()));
-                    shard::run(runtime, setup, listeners).await;
+                    shard::run(runtime, setup, listeners, parking).await;
                 }
                 Err(error) => tell(Err(error.to_string())),
             }

@@ -4,18 +4,14 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-
-use super::connection::{Connection, serve};
-use super::worker::Workers;
-use super::{OpenConnection, Shard};
-use crate::proxy::{Answer, AnswerContext, exchange, linger, write_all};
+use super::connection::{Connection, spawn};
+use super::{Service, Shard};
+use crate::proxy::{Answer, AnswerContext, linger, write_all};
 use crate::runtime::{Listener, Runtime, Timer};
 
 /// After an error the listener rests: descriptors do not come back by asking again at once.
@@ -28,26 +24,27 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 const REFUSED_MAX: usize = 1024;
 
 /// Accepts until the shard drains; what the kernel had already accepted is still served.
-pub(super) async fn accept<R: Runtime>(shard: Rc<Shard<R>>, listener: R::Listener, index: usize) {
-    let workers = Rc::new(Workers::new(Rc::clone(&shard), exchange::<R>));
+pub(super) async fn accept<R: Runtime, F: Future<Output = ()> + 'static>(
+    service: Rc<Service<R, F>>,
+    listener: R::Listener,
+    index: usize,
+) {
+    let shard = &service.shard;
     let pause = shard.timers.timer();
     let refused = Rc::new(Cell::new(0));
-    while let Some(accepted) = next(&shard, &listener, &pause).await {
+    while let Some(accepted) = next(shard, &listener, &pause).await {
         match accepted {
             Ok((stream, peer)) => {
                 shard.metrics.connections_accepted.increment();
-                let connection =
-                    Connection::new(stream, shard.timers.timer(), peer, index, shard.runtime.now());
-                let guard = shard.opened();
-                let most = shard.snapshot().config.engine.connections_per_shard;
+                let connection = Connection::new(shard, stream, peer, index);
+                let most = shard.snapshot.borrow().config.engine.connections_per_shard;
                 if shard.open.get() > most {
                     shard.metrics.connections_refused.increment();
                     let refused = Rc::clone(&refused);
-                    shard.runtime.spawn(refuse(Rc::clone(&shard), connection, guard, refused));
+                    shard.runtime.spawn(refuse(Rc::clone(shard), connection, refused));
                     continue;
                 }
-                let task = serve(Rc::clone(&shard), connection, Rc::clone(&workers));
-                shard.runtime.spawn(contain(Rc::clone(&shard), task, guard));
+                spawn(&service, connection);
             }
             Err(_) => {
                 shard.metrics.accept_errors.increment();
@@ -81,23 +78,10 @@ async fn next<R: Runtime>(
     .await
 }
 
-/// A panic ends its connection, not the shard.
-async fn contain<R: Runtime>(
-    shard: Rc<Shard<R>>,
-    task: impl Future<Output = ()>,
-    guard: OpenConnection<R>,
-) {
-    if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-        shard.metrics.panics.increment();
-    }
-    drop(guard);
-}
-
 /// Answers 503 without looking at the request.
 async fn refuse<R: Runtime>(
     shard: Rc<Shard<R>>,
     mut connection: Connection<R>,
-    guard: OpenConnection<R>,
     refused: Rc<Cell<usize>>,
 ) {
     let answer =
@@ -106,7 +90,7 @@ async fn refuse<R: Runtime>(
     let deadline = shard.runtime.now() + REFUSAL_TIMEOUT;
     let sent = write_all(&mut connection, &out, deadline).await;
     // It takes nobody's place while it waits for the client to read.
-    drop(guard);
+    connection.place = None;
     if sent.is_ok() && refused.get() < REFUSED_MAX {
         refused.set(refused.get() + 1);
         linger(&shard, &mut connection, REFUSAL_TIMEOUT).await;

@@ -2,12 +2,15 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::worker::Workers;
-use super::{Class, Input, Shard};
+use futures_util::FutureExt;
+
+use super::lot::PARK_AFTER;
+use super::{Class, Input, Place, Service, Shard};
 use crate::metrics::Timeout;
 use crate::proxy::After;
 use crate::runtime::{Instant, Runtime, Stream, Timer, Transport};
@@ -15,7 +18,8 @@ use crate::runtime::{Instant, Runtime, Stream, Timer, Transport};
 /// What a draining shard gives a connection that has not sent a request yet.
 const LAST_CHANCE: Duration = Duration::from_millis(250);
 
-/// A client's connection. Between requests this is all there is of it.
+/// A client's connection. Between requests this is all there is of it, and once it is parked not
+/// even that.
 pub struct Connection<R: Runtime> {
     pub stream: Transport<R::Stream>,
     pub timer: Timer,
@@ -26,39 +30,81 @@ pub struct Connection<R: Runtime> {
     pub requests: u32,
     /// When it was accepted, or its last answer ended.
     pub idle_since: Instant,
+    /// What it counts for; `None` once it takes nobody's place any more.
+    pub(super) place: Option<Place<R>>,
 }
 
 impl<R: Runtime> Connection<R> {
     pub(super) fn new(
+        shard: &Rc<Shard<R>>,
         stream: R::Stream,
-        timer: Timer,
         peer: SocketAddr,
         listener: usize,
-        now: Instant,
     ) -> Self {
-        let stream = Transport::Plain(stream);
-        Self { stream, timer, peer, listener, requests: 0, idle_since: now }
+        Self {
+            stream: Transport::Plain(stream),
+            timer: shard.timers.timer(),
+            peer,
+            listener,
+            requests: 0,
+            idle_since: shard.runtime.now(),
+            place: Some(Place::taken(shard)),
+        }
     }
 }
 
-/// Serves request after request, each by a worker.
-pub(super) async fn serve<R: Runtime, F: Future<Output = ()>>(
-    shard: Rc<Shard<R>>,
-    mut connection: Connection<R>,
-    workers: Rc<Workers<R, F>>,
+/// Starts the task of a connection. A panic ends its connection, not the shard.
+pub(super) fn spawn<R: Runtime, F: Future<Output = ()> + 'static>(
+    service: &Rc<Service<R, F>>,
+    connection: Connection<R>,
 ) {
+    let (shard, task) = (&service.shard, serve(Rc::clone(service), connection));
+    let metrics = std::sync::Arc::clone(&shard.metrics);
+    shard.runtime.spawn(async move {
+        if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+            metrics.panics.increment();
+        }
+    });
+}
+
+/// What an idle connection was waiting for.
+enum Next {
+    Request(Input),
+    /// Nothing came for a while.
+    Quiet,
+    /// The client closed, was idle too long, or the shard drains.
+    End,
+}
+
+/// Serves request after request, each by a worker, until the connection ends or is parked.
+async fn serve<R: Runtime, F: Future<Output = ()>>(
+    service: Rc<Service<R, F>>,
+    mut connection: Connection<R>,
+) {
+    let shard = &service.shard;
     let mut pipelined = None;
+    let mut quiet = connection.idle_since + PARK_AFTER;
     loop {
         let first = match pipelined.take() {
             Some(bytes) => bytes,
-            None => match first_bytes(&shard, &mut connection).await {
-                Some(bytes) => bytes,
-                None => return,
+            None => match first_bytes(shard, &mut connection, quiet).await {
+                Next::Request(bytes) => bytes,
+                Next::End => return,
+                Next::Quiet => match service.lot.park(shard, connection) {
+                    None => return,
+                    Some(unparked) => {
+                        connection = unparked;
+                        quiet = shard.runtime.now() + PARK_AFTER;
+                        continue;
+                    }
+                },
             },
         };
         connection.requests += 1;
         let after;
-        (connection, after) = workers.exchange(connection, first).await;
+        (connection, after) = service.workers.exchange(connection, first).await;
+        // Relative to the last answer, so that no clock is read between two requests.
+        quiet = connection.idle_since + PARK_AFTER;
         match after {
             After::KeepAlive(bytes) => pipelined = bytes,
             After::Close => return,
@@ -67,36 +113,42 @@ pub(super) async fn serve<R: Runtime, F: Future<Output = ()>>(
     }
 }
 
-/// Waits for the next request without holding a buffer. `None` when there will be none: the client
-/// closed, was idle too long, or the shard drains.
+/// Waits for the next request without holding a buffer; not much longer than until `quiet`.
 async fn first_bytes<R: Runtime>(
     shard: &Shard<R>,
     connection: &mut Connection<R>,
-) -> Option<Input> {
-    let idle = shard.snapshot.borrow().config.http.idle_timeout;
-    connection.timer.arm(connection.idle_since + idle);
+    mut quiet: Instant,
+) -> Next {
+    let idle_timeout = shard.snapshot.borrow().config.http.idle_timeout;
+    let mut deadline = connection.idle_since + idle_timeout;
+    connection.timer.arm(quiet.min(deadline));
     let mut last_chance = false;
     poll_fn(|cx| {
         let mut input = shard.buffers.input(Class::Small);
         match connection.stream.poll_read(cx, input.space()) {
             Poll::Ready(Ok(count)) if count > 0 => {
                 input.filled(count);
-                Poll::Ready(Some(input))
+                return Poll::Ready(Next::Request(input));
             }
-            Poll::Ready(_) => Poll::Ready(None),
-            Poll::Pending if shard.is_draining() && connection.requests > 0 => Poll::Ready(None),
-            Poll::Pending => {
-                // A new connection's request may have arrived unseen: no runtime looks before it
-                // was told.
-                if shard.is_draining() && !std::mem::replace(&mut last_chance, true) {
-                    connection.timer.arm(shard.runtime.now() + LAST_CHANCE);
-                }
-                connection.timer.poll_expired(cx).map(|()| {
-                    shard.metrics.record_timeout(Timeout::Idle);
-                    None
-                })
+            Poll::Ready(_) => return Poll::Ready(Next::End),
+            Poll::Pending if shard.is_draining() && connection.requests > 0 => {
+                return Poll::Ready(Next::End);
             }
+            Poll::Pending => {}
         }
+        // A new connection's request may have arrived unseen: no runtime looks before it was told.
+        if shard.is_draining() && !std::mem::replace(&mut last_chance, true) {
+            deadline = shard.runtime.now() + LAST_CHANCE;
+            quiet = Instant::NEVER;
+            connection.timer.arm(deadline);
+        }
+        connection.timer.poll_expired(cx).map(|()| {
+            if quiet < deadline {
+                return Next::Quiet;
+            }
+            shard.metrics.record_timeout(Timeout::Idle);
+            Next::End
+        })
     })
     .await
 }

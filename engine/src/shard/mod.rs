@@ -5,7 +5,10 @@ mod accept;
 mod buffers;
 mod connection;
 mod date;
+mod lot;
 mod mailbox;
+mod place;
+mod slab;
 mod worker;
 
 use std::cell::{Cell, Ref, RefCell};
@@ -24,11 +27,14 @@ pub use worker::Desk;
 
 use crate::access_log::ShardLog;
 use crate::metrics::ShardMetrics;
-use crate::proxy::Pool;
+use crate::proxy::{Pool, exchange};
 use crate::runtime::{Runtime, Timer, Timers, Transport};
 use crate::slots::SlotTable;
 use crate::snapshot::Snapshot;
 use date::DateCache;
+use lot::Lot;
+use place::Place;
+use worker::Workers;
 
 /// How long a log line may wait in its shard.
 const LOG_DELAY: Duration = Duration::from_millis(100);
@@ -74,13 +80,28 @@ pub struct Shard<R: Runtime> {
     date: DateCache,
     draining: Cell<bool>,
     open: Cell<usize>,
+    /// When parked connections are next looked through.
+    parked_sweep: Timer,
     /// Listeners that may still bring connections.
     accepting: Cell<usize>,
     last_closed: RefCell<Option<Waker>>,
 }
 
+/// What the connections of a shard are served with.
+struct Service<R: Runtime, F> {
+    shard: Rc<Shard<R>>,
+    workers: Workers<R, F>,
+    lot: Lot<R>,
+}
+
 /// Serves `listeners`, which stand in the order of the configuration's, until drained or stopped.
-pub async fn run<R: Runtime>(runtime: R, setup: ShardSetup, listeners: Vec<R::Listener>) {
+/// `parking` is for connections that are idle.
+pub async fn run<R: Runtime>(
+    runtime: R,
+    setup: ShardSetup,
+    listeners: Vec<R::Listener>,
+    parking: R::Parking,
+) {
     let mailbox = Arc::clone(&setup.mailbox);
     let shard = Rc::new(Shard::new(runtime, setup));
     let runtime = &shard.runtime;
@@ -91,8 +112,14 @@ pub async fn run<R: Runtime>(runtime: R, setup: ShardSetup, listeners: Vec<R::Li
     });
     runtime.spawn(flush_log(Rc::clone(&shard)));
     shard.accepting.set(listeners.len());
+    let service = Rc::new(Service {
+        workers: Workers::new(Rc::clone(&shard), exchange::<R>),
+        lot: Lot::new(parking, &shard),
+        shard: Rc::clone(&shard),
+    });
+    runtime.spawn(lot::tend(Rc::clone(&service)));
     for (index, listener) in listeners.into_iter().enumerate() {
-        runtime.spawn(accept::accept(Rc::clone(&shard), listener, index));
+        runtime.spawn(accept::accept(Rc::clone(&service), listener, index));
     }
     obey(&shard, &mailbox).await;
     shard.flush_log_now();
@@ -138,6 +165,7 @@ impl<R: Runtime> Shard<R> {
             id: setup.id,
             pool: Pool::new(&timers),
             log_flush: timers.timer(),
+            parked_sweep: timers.timer(),
             timers,
             buffers: Buffers::default(),
             table: setup.table,
@@ -160,6 +188,8 @@ impl<R: Runtime> Shard<R> {
 
     fn install(&self, snapshot: Arc<Snapshot>) {
         *self.snapshot.borrow_mut() = Rc::new(ShardSnapshot::new(snapshot, self.id));
+        // Parked connections get its idle timeout at once.
+        self.parked_sweep.arm(self.runtime.now());
     }
 
     pub fn is_draining(&self) -> bool {
@@ -209,24 +239,6 @@ impl<R: Runtime> Shard<R> {
         if log.as_mut().is_some_and(|log| !log.flush()) {
             self.log_flush.arm(self.runtime.now() + LOG_DELAY);
         }
-    }
-
-    fn opened(self: &Rc<Self>) -> OpenConnection<R> {
-        self.open.set(self.open.get() + 1);
-        self.metrics.connections_open.set(self.open.get() as u64);
-        OpenConnection(Rc::clone(self))
-    }
-}
-
-/// Counts a connection until dropped.
-struct OpenConnection<R: Runtime>(Rc<Shard<R>>);
-
-impl<R: Runtime> Drop for OpenConnection<R> {
-    fn drop(&mut self) {
-        let open = self.0.open.get() - 1;
-        self.0.open.set(open);
-        self.0.metrics.connections_open.set(open as u64);
-        self.0.tell_if_drained();
     }
 }
 

@@ -5,7 +5,7 @@ use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use memmap2::MmapRaw;
+use memmap2::{MmapRaw, UncheckedAdvice};
 use siphasher::sip::SipHasher13;
 use weir_protocol::limit::window::Allowance;
 
@@ -60,6 +60,19 @@ impl Memory {
     }
 }
 
+impl Memory {
+    /// Looking at every slot has made all of them resident, most of which may be free for ever.
+    fn forget_unused(&self) {
+        if let Self::Map(mapping) = self {
+            // SAFETY: the map is shared and of a file, so its bytes stay in the page cache, from
+            // where the next access takes them; only private maps lose what was written.
+            let advised = unsafe { mapping.map.unchecked_advise(UncheckedAdvice::DontNeed) };
+            // Advice that was not taken costs memory and nothing else.
+            let _ = advised;
+        }
+    }
+}
+
 impl SlotTable {
     /// A table on the heap of `slots` slots (rounded up to a power of two, at least 8), whose hash
     /// key is `seed`: for simulations and tests, and for gateways without a ledger.
@@ -85,6 +98,7 @@ impl SlotTable {
         assert!(first.is_multiple_of(SLOT_BYTES), "slots are aligned");
         let table = Self::new(Memory::Map(mapping), slots, hash_key, clock);
         let recovered = recover::recover(table.slots(), clock.at(now).0);
+        table.memory.forget_unused();
         (table, recovered)
     }
 

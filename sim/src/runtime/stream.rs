@@ -77,6 +77,17 @@ impl SimStream {
         Pin::new(self.inner.as_mut().expect("taken only by the drop"))
     }
 
+    /// Whether there is something to read, or the end; if not, wakes when there is.
+    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.reset {
+            return Poll::Ready(());
+        }
+        let mut byte = [0];
+        let inner = self.inner.as_mut().expect("taken only by the drop");
+        // An error is for the read that follows to report.
+        inner.poll_peek(cx, &mut ReadBuf::new(&mut byte)).map(drop)
+    }
+
     /// Loopback addresses mean another place on each host.
     fn direction(&self, from: SocketAddr, to: SocketAddr) -> (String, SocketAddr, SocketAddr) {
         let host = if from.ip().is_loopback() { self.host.name.as_str() } else { "" };

@@ -15,6 +15,7 @@ use super::{Endpoint, Listener, Runtime, Stream};
 
 mod connections;
 mod executor;
+mod parking;
 mod streams;
 
 pub use connections::connect_deadline;
@@ -48,6 +49,11 @@ pub async fn all<R: Runtime>(runtime: &R) {
     named(runtime, "sleep_order", executor::sleep_order(runtime)).await;
     named(runtime, "spawned_wake_up", executor::spawned_wake_up(runtime)).await;
     named(runtime, "many_connections", connections::many_connections(runtime, 300)).await;
+    named(runtime, "parked_and_back", parking::parked_and_back(runtime)).await;
+    named(runtime, "parked_with_bytes", parking::parked_with_bytes(runtime)).await;
+    named(runtime, "parked_ends", parking::parked_ends(runtime)).await;
+    named(runtime, "dropped_while_parked", parking::dropped_while_parked(runtime)).await;
+    named(runtime, "many_parked", parking::many_parked(runtime)).await;
     named(runtime, "clocks_and_randomness", executor::clocks_and_randomness(runtime)).await;
 }
 
