@@ -13,7 +13,9 @@ use weir_protocol::http::HeadLimits;
 use weir_protocol::jwt;
 use weir_protocol::limit::window::{Window, WindowError};
 
-use crate::config::{Callers, Config, JwtConfig, LimitConfig, LimitKey, LimitRate, OnFull, Rate};
+use crate::config::{
+    Callers, Config, JwtConfig, LimitConfig, LimitKey, LimitRate, OnFull, Rate, RetryConfig,
+};
 use crate::router::Router;
 use crate::runtime::Endpoint;
 use crate::slots::Policy;
@@ -137,8 +139,11 @@ fn upstream(config: &crate::config::UpstreamConfig, registry: &mut Registry) -> 
         name: config.name.clone(),
         backends: config.backends.iter().map(backend).collect(),
         health: config.health.clone(),
+        retry: config.retry,
+        retrying: registry.retrying(&config.name),
         connect_timeout: config.connect_timeout,
         response_timeout: config.response_timeout,
+        request_timeout: config.request_timeout,
         keepalive_timeout: config.keepalive_timeout,
         keepalive_connections: config.keepalive_connections,
     }
@@ -149,8 +154,11 @@ fn control_upstream(pages: &Path, registry: &mut Registry) -> Upstream {
         name: CONTROL.to_owned(),
         backends: vec![registry.backend(CONTROL, &Endpoint::Unix(pages.to_owned()))],
         health: None,
+        retry: Some(RetryConfig::default()),
+        retrying: registry.retrying(CONTROL),
         connect_timeout: Duration::from_secs(2),
         response_timeout: Duration::from_secs(30),
+        request_timeout: Duration::ZERO,
         keepalive_timeout: Duration::from_secs(30),
         keepalive_connections: 16,
     }

@@ -97,6 +97,12 @@ pub struct HttpConfig {
     pub head_timeout: Duration,
     /// Between bytes of a body, either way. Default 30 s.
     pub body_timeout: Duration,
+    /// Bytes a second, on average, that a client has to send or take of a body while it is waited
+    /// for, once that took `body_timeout`; zero for no such bound. Default 100.
+    pub body_rate_min: u64,
+    /// Whether a client that closes its sending half while it waits for an answer has left.
+    /// Default false: it may only have said that there will be no more requests.
+    pub abort_on_close: bool,
     /// Between requests on a connection. Default 75 s.
     pub idle_timeout: Duration,
     /// Default 10,000.
@@ -198,10 +204,15 @@ pub struct UpstreamConfig {
     pub name: String,
     pub backends: Vec<BackendConfig>,
     pub health: Option<HealthConfig>,
+    /// `None`: no request is sent again.
+    pub retry: Option<RetryConfig>,
     /// Default 2 s.
     pub connect_timeout: Duration,
     /// From the request's last byte to the end of the response's head. Default 30 s.
     pub response_timeout: Duration,
+    /// From the request's head to the end of the response's head, retries and all; zero (the
+    /// default) for no such bound.
+    pub request_timeout: Duration,
     /// How long an idle connection to a backend is kept. Default 30 s.
     pub keepalive_timeout: Duration,
     /// Idle connections kept for each backend and shard. Default 64.
@@ -225,6 +236,17 @@ pub struct HealthConfig {
     pub rise: u32,
     /// Failures in a row that make it unhealthy. Default 3.
     pub fall: u32,
+}
+
+/// When a request may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryConfig {
+    /// Further attempts for one request, at most. Default 2.
+    pub attempts: u32,
+    /// How many of the requests in flight may be retried ones, in percent. Default 20.
+    pub budget_percent: u32,
+    /// So many may be whatever the budget says. Default 3.
+    pub floor: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

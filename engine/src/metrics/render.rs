@@ -17,7 +17,7 @@ const EXPOSED_POWERS: std::ops::RangeInclusive<u32> = 14..=36;
 type Pick = fn(&ShardMetrics) -> &Counter;
 
 /// Counters without labels: name, help, and where it is kept.
-const COUNTERS: [(&str, &str, Pick); 15] = [
+const COUNTERS: [(&str, &str, Pick); 16] = [
     ("connections_accepted", "Client connections accepted.", |m| &m.connections_accepted),
     ("connections_refused", "Connections closed because a shard was full.", |m| {
         &m.connections_refused
@@ -26,6 +26,9 @@ const COUNTERS: [(&str, &str, Pick); 15] = [
     ("received_bytes", "Bytes received from clients.", |m| &m.bytes_in),
     ("sent_bytes", "Bytes sent to clients.", |m| &m.bytes_out),
     ("retries", "Requests sent to a backend again.", |m| &m.retries),
+    ("retries_refused_by_budget", "Requests not sent again, because too many were.", |m| {
+        &m.retries_refused_by_budget
+    }),
     ("backend_connects", "Connections opened to backends.", |m| &m.backend_connects),
     ("backend_connect_errors", "Connections to backends that failed.", |m| {
         &m.backend_connect_errors

@@ -54,7 +54,7 @@ impl Outcome {
 pub enum Timeout {
     /// The client took too long to send a head.
     Head,
-    /// Bytes of a body stalled, either way.
+    /// Bytes of a request's body stalled, or of an answer's on the backend's side.
     Body,
     /// No request on a kept connection.
     Idle,
@@ -62,10 +62,22 @@ pub enum Timeout {
     Connect,
     /// A backend did not answer.
     Response,
+    /// No answer within all that a request may take.
+    Request,
+    /// The client did not read its answer.
+    Write,
 }
 
 impl Timeout {
-    pub const ALL: [Self; 5] = [Self::Head, Self::Body, Self::Idle, Self::Connect, Self::Response];
+    pub const ALL: [Self; 7] = [
+        Self::Head,
+        Self::Body,
+        Self::Idle,
+        Self::Connect,
+        Self::Response,
+        Self::Request,
+        Self::Write,
+    ];
 
     /// The label in metrics.
     pub const fn name(self) -> &'static str {
@@ -75,6 +87,8 @@ impl Timeout {
             Self::Idle => "idle",
             Self::Connect => "connect",
             Self::Response => "response",
+            Self::Request => "request",
+            Self::Write => "write",
         }
     }
 }
@@ -102,6 +116,8 @@ pub struct ShardMetrics {
     pub bytes_out: Counter,
     /// Requests sent again to another connection or backend.
     pub retries: Counter,
+    /// Requests not sent again, because too many were on their second way.
+    pub retries_refused_by_budget: Counter,
     pub backend_connects: Counter,
     pub backend_connect_errors: Counter,
     /// Requests that found an idle connection to their backend.
@@ -184,7 +200,7 @@ mod tests {
         for (times, kind) in Timeout::ALL.into_iter().enumerate() {
             (0..times).for_each(|_| metrics.record_timeout(kind));
         }
-        assert_eq!(Timeout::ALL.map(|kind| metrics.timeouts(kind)), [0, 1, 2, 3, 4]);
+        assert_eq!(Timeout::ALL.map(|kind| metrics.timeouts(kind)), [0, 1, 2, 3, 4, 5, 6]);
     }
 
     #[test]

@@ -2,34 +2,53 @@
 //! begin, and end, while the request's body is still on its way.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use weir_protocol::http::{
-    ChunkedDecoder, FieldStore, HeadScanner, RequestHead, ResponseBody, ResponseHead, Version,
-    parse_response,
+    ChunkedDecoder, FieldStore, RequestHead, ResponseBody, ResponseHead, Version, parse_response,
 };
 use weir_protocol::limit::fields::Standing;
 
 use super::exchange::Ending;
 use super::heads::{ResponsePlan, write_interim, write_response};
-use super::io::write_all;
+use super::io::write_answer;
+use super::pace::Pace;
 use super::pump::{Pump, PumpError, Source, WaitsFor};
-use crate::runtime::{Instant, Runtime, Stream, Transport};
-use crate::shard::{Class, Connection, Input, Output, Shard, ShardSnapshot};
+use super::upload::{Upload, UploadState};
+use super::watch::Watch;
+use crate::metrics::Timeout;
+use crate::runtime::{Instant, Runtime, Transport};
+use crate::shard::{Connection, Input, Output, Shard, ShardSnapshot};
 
 /// Interim responses that a backend may send before its final one.
 const INTERIM_MAX: usize = 16;
 
 pub(super) struct Conversation<'c, R: Runtime> {
-    shard: &'c Shard<R>,
-    snapshot: &'c ShardSnapshot,
-    client: &'c mut Connection<R>,
+    pub(super) shard: &'c Shard<R>,
+    pub(super) snapshot: &'c ShardSnapshot,
+    pub(super) client: &'c mut Connection<R>,
     request: &'c RequestHead<'c, 'c>,
-    backend: Transport<R::Stream>,
-    upload: Upload,
+    pub(super) backend: Transport<R::Stream>,
+    pub(super) upload: Upload,
+    pub(super) watch: &'c mut Watch,
     /// What was read of the answer.
-    reply: Option<Input>,
+    pub(super) reply: Option<Input>,
+    /// Interim responses so far.
+    pub(super) interims: usize,
+}
+
+/// What a conversation is held to.
+pub(super) struct Terms<'t> {
+    /// From the request's last byte to the end of the answer's head.
+    pub(super) response_timeout: Duration,
+    /// For the end of the answer's head, whatever happened before.
+    pub(super) deadline: Instant,
+    pub(super) standings: &'t [Standing<'t>],
+    /// Whether the client's connection may live on.
+    pub(super) persistent: bool,
+    /// Whether the request can go out again if this connection turns out to be stale.
+    pub(super) repeatable: bool,
 }
 
 /// An answer that was begun: from here on only the connection can tell the client of a failure.
@@ -49,50 +68,16 @@ pub(super) struct Outcome {
 pub(super) enum ReplyFault {
     /// The client's body could not be read or passed on.
     Client(PumpError),
-    /// `upload` says what the request was waiting for, if it had not gone out in full.
+    /// `upload` says what the request was waiting for, if it had not gone out in full and that
+    /// was not the backend's word.
     TimedOut { upload: Option<WaitsFor> },
     /// The backend closed, or broke, before the first byte of an answer.
-    NoAnswer,
+    NoAnswer {
+        /// Nothing of the request went out.
+        unsent: bool,
+    },
     /// What came is not an answer, or not the whole head of one.
     Malformed,
-}
-
-struct Upload {
-    pump: Pump,
-    state: UploadState,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum UploadState {
-    Running,
-    Done,
-    /// The backend takes no more. It may have answered all the same.
-    Refused,
-}
-
-impl Upload {
-    /// Moves what can be moved. An error is the client's.
-    fn advance<A: Stream, B: Stream>(
-        &mut self,
-        cx: &mut Context<'_>,
-        client: &mut A,
-        backend: &mut B,
-    ) -> Result<(), PumpError> {
-        if self.state != UploadState::Running {
-            return Ok(());
-        }
-        match self.pump.poll(cx, client, backend) {
-            Poll::Pending => {}
-            Poll::Ready(Ok(())) => self.state = UploadState::Done,
-            Poll::Ready(Err(PumpError::Write(_))) => self.state = UploadState::Refused,
-            Poll::Ready(Err(error)) => return Err(error),
-        }
-        Ok(())
-    }
-
-    fn waits_for(&self) -> Option<WaitsFor> {
-        (self.state == UploadState::Running).then(|| self.pump.waits_for())
-    }
 }
 
 impl<'c, R: Runtime> Conversation<'c, R> {
@@ -102,25 +87,26 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         client: &'c mut Connection<R>,
         request: &'c RequestHead<'c, 'c>,
         backend: Transport<R::Stream>,
-        upload: Pump,
+        upload: Upload,
+        watch: &'c mut Watch,
     ) -> Self {
-        let upload = Upload { pump: upload, state: UploadState::Running };
-        Self { shard, snapshot, client, request, backend, upload, reply: None }
+        Self { shard, snapshot, client, request, backend, upload, watch, reply: None, interims: 0 }
     }
 
     /// Called once. `now` is the time, as of a moment ago.
     pub(super) async fn run(
         &mut self,
         now: Instant,
-        response_timeout: Duration,
-        standings: &[Standing<'_>],
-        persistent: bool,
+        terms: &Terms<'_>,
     ) -> Result<Outcome, ReplyFault> {
         let mut now = Some(now);
-        for _ in 0..INTERIM_MAX {
-            let end = self.read_reply_head(now.take(), response_timeout).await?;
-            match self.begin(end, standings, persistent)? {
-                Reply::Interim(out) => self.pass_interim(out).await?,
+        while self.interims <= INTERIM_MAX {
+            let end = self.read_reply_head(now.take(), terms).await?;
+            match self.begin(end, terms)? {
+                Reply::Interim(out) => {
+                    self.interims += 1;
+                    self.pass_interim(out).await?;
+                }
                 Reply::Final(mut download) => {
                     let passed = self.move_bodies(&mut download).await;
                     return Ok(self.outcome(passed.is_ok(), &mut download));
@@ -131,14 +117,9 @@ impl<'c, R: Runtime> Conversation<'c, R> {
     }
 
     /// Turns the head of an answer, which ends at `end` of the reply, into what the client is sent.
-    fn begin(
-        &mut self,
-        end: usize,
-        standings: &[Standing<'_>],
-        persistent: bool,
-    ) -> Result<Reply, ReplyFault> {
-        let mut reply = self.reply.take().ok_or(ReplyFault::NoAnswer)?;
-        let mut begun = self.begin_with(&reply.data()[..end], standings, persistent)?;
+    fn begin(&mut self, end: usize, terms: &Terms<'_>) -> Result<Reply, ReplyFault> {
+        let mut reply = self.reply.take().ok_or(ReplyFault::Malformed)?;
+        let mut begun = self.begin_with(&reply.data()[..end], terms)?;
         reply.consume(end);
         let rest = (!reply.is_empty()).then_some(reply);
         match &mut begun {
@@ -148,12 +129,7 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         Ok(begun)
     }
 
-    fn begin_with(
-        &self,
-        head: &[u8],
-        standings: &[Standing<'_>],
-        persistent: bool,
-    ) -> Result<Reply, ReplyFault> {
+    fn begin_with(&mut self, head: &[u8], terms: &Terms<'_>) -> Result<Reply, ReplyFault> {
         let mut store = FieldStore::new();
         let limits = &self.snapshot.head_limits;
         let head = parse_response(head, &mut store, limits, &self.request.method)
@@ -161,8 +137,18 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         match head.status {
             // Upgrade was not passed on, so nobody asked for another protocol.
             101 => Err(ReplyFault::Malformed),
-            100..200 => Ok(Reply::Interim(self.interim(&head))),
-            _ => Ok(Reply::Final(self.download(&head, standings, persistent))),
+            100..200 => {
+                if head.status == 100 {
+                    self.upload.ask();
+                }
+                Ok(Reply::Interim(self.interim(&head)))
+            }
+            // RFC 9110 section 15.5.9: a backend that closes a connection for being idle may say so,
+            // and a request that was under way then may be repeated.
+            408 if terms.repeatable && self.interims == 0 => {
+                Err(ReplyFault::NoAnswer { unsent: false })
+            }
+            _ => Ok(Reply::Final(self.download(&head, terms))),
         }
     }
 
@@ -178,100 +164,29 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         })
     }
 
-    /// Sends the request on while the answer's head comes in. Returns where that ends in `reply`.
-    /// `now` spares the first look at the clock.
-    async fn read_reply_head(
-        &mut self,
-        mut now: Option<Instant>,
-        response_timeout: Duration,
-    ) -> Result<usize, ReplyFault> {
-        let mut scanner = HeadScanner::default();
-        let mut armed_for = None;
-        poll_fn(|cx| {
-            let moved = self.upload.advance(cx, &mut self.client.stream, &mut self.backend);
-            moved.map_err(ReplyFault::Client)?;
-            if let Poll::Ready(result) = self.poll_reply(cx, &mut scanner) {
-                return Poll::Ready(result);
-            }
-            let progressed = self.upload.pump.take_progress();
-            if progressed || armed_for != Some(self.upload.state) {
-                armed_for = Some(self.upload.state);
-                let patience = match self.upload.state {
-                    UploadState::Running => self.snapshot.config.http.body_timeout,
-                    UploadState::Done | UploadState::Refused => response_timeout,
-                };
-                let now = now.take().unwrap_or_else(|| self.shard.runtime.now());
-                self.client.timer.arm(now + patience);
-            }
-            let expired = self.client.timer.poll_expired(cx);
-            expired.map(|()| Err(ReplyFault::TimedOut { upload: self.upload.waits_for() }))
-        })
-        .await
-    }
-
-    fn poll_reply(
-        &mut self,
-        cx: &mut Context<'_>,
-        scanner: &mut HeadScanner,
-    ) -> Poll<Result<usize, ReplyFault>> {
-        loop {
-            if let Some(reply) = &self.reply {
-                let found = scanner.scan(reply.data(), &self.snapshot.head_limits);
-                match found {
-                    Ok(Some(end)) => return Poll::Ready(Ok(end)),
-                    Ok(None) => {}
-                    Err(_) => return Poll::Ready(Err(ReplyFault::Malformed)),
-                }
-            }
-            let mut reply =
-                self.reply.take().unwrap_or_else(|| self.shard.buffers.input(Class::Medium));
-            if reply.is_full() {
-                reply.make_room();
-            }
-            let read = self.backend.poll_read(cx, reply.space());
-            let begun = !reply.is_empty();
-            match read {
-                Poll::Pending => {
-                    // Waiting for the first byte holds no buffer.
-                    self.reply = begun.then_some(reply);
-                    return Poll::Pending;
-                }
-                Poll::Ready(Ok(count)) if count > 0 => {
-                    reply.filled(count);
-                    self.reply = Some(reply);
-                }
-                Poll::Ready(_) if begun => return Poll::Ready(Err(ReplyFault::Malformed)),
-                Poll::Ready(_) => return Poll::Ready(Err(ReplyFault::NoAnswer)),
-            }
-        }
-    }
-
     async fn pass_interim(&mut self, interim: Option<Output>) -> Result<(), ReplyFault> {
         let Some(out) = interim else { return Ok(()) };
-        let deadline = self.shard.runtime.now() + self.snapshot.config.http.body_timeout;
-        let sent = write_all(self.client, &out, deadline).await;
+        let patience = self.snapshot.config.http.body_timeout;
+        let sent = write_answer(self.shard, self.client, &out, patience).await;
         sent.map_err(|error| ReplyFault::Client(PumpError::Write(error)))
     }
 
-    fn download(
-        &self,
-        head: &ResponseHead<'_, '_>,
-        standings: &[Standing<'_>],
-        persistent: bool,
-    ) -> Download {
-        let persistent = persistent && self.upload.state != UploadState::Refused;
+    fn download(&self, head: &ResponseHead<'_, '_>, terms: &Terms<'_>) -> Download {
+        let persistent = terms.persistent && self.upload.state != UploadState::Refused;
         let plan = ResponsePlan::new(head.body, self.request.version, persistent);
         let mut out = self.shard.buffers.output();
         let date = self.shard.date();
-        write_response(&mut out, head, plan, standings, &date);
+        write_response(&mut out, head, plan, terms.standings, &date);
         let source = match head.body {
             ResponseBody::None => Source::Length(0),
             ResponseBody::Length(length) => Source::Length(length),
             ResponseBody::Chunked => Source::Chunked(Box::new(ChunkedDecoder::new())),
             ResponseBody::UntilClose => Source::UntilClose,
         };
+        let http = &self.snapshot.config.http;
         Download {
             pump: Pump::new(&self.shard.buffers, out, None, source, plan.sink, u64::MAX),
+            pace: Pace::new(http.body_timeout, http.body_rate_min),
             status: head.status,
             client_persists: plan.persistent,
             backend_persists: head.persistent,
@@ -314,12 +229,27 @@ impl<'c, R: Runtime> Conversation<'c, R> {
             if let Poll::Ready(result) = passed {
                 return Poll::Ready(result.map_err(|_| Broken));
             }
+            let waits_for = download.pump.waits_for();
+            if waits_for == WaitsFor::Source {
+                self.watch_client(cx).map_err(|_| Broken)?;
+            }
             let progressed = self.upload.pump.take_progress() | download.pump.take_progress();
             if progressed || !armed {
                 armed = true;
-                self.client.timer.arm(self.shard.runtime.now() + patience);
+                let now = self.shard.runtime.now();
+                let slow_reader = download.pace_deadline(now);
+                let slow_sender = self.upload.pace_deadline(now);
+                self.client.timer.arm((now + patience).min(slow_reader).min(slow_sender));
             }
-            self.client.timer.poll_expired(cx).map(|()| Err(Broken))
+            self.client.timer.poll_expired(cx).map(|()| {
+                let write = waits_for == WaitsFor::Sink;
+                self.shard.metrics.record_timeout(if write {
+                    Timeout::Write
+                } else {
+                    Timeout::Body
+                });
+                Err(Broken)
+            })
         })
         .await
     }
@@ -334,9 +264,18 @@ enum Reply {
 /// The answer on its way.
 struct Download {
     pump: Pump,
+    pace: Pace,
     status: u16,
     client_persists: bool,
     backend_persists: bool,
+}
+
+impl Download {
+    /// When the client has taken too long to read.
+    fn pace_deadline(&mut self, now: Instant) -> Instant {
+        let waiting = self.pump.waits_for() == WaitsFor::Sink;
+        self.pace.deadline(now, waiting, self.pump.written_bytes())
+    }
 }
 
 /// An answer that was begun cannot be completed.

@@ -9,9 +9,10 @@ use weir_protocol::http::{
 use super::answer::{Answer, AnswerContext};
 use super::forward::{Fault, Forward, Forwarded};
 use super::heads::CallerFields;
-use super::io::{LINGER, linger, write_all};
+use super::io::{LINGER, linger, write_answer};
 use super::origin::Origin;
 use super::receive::{HeadFault, read_head, refuse_head};
+use super::watch::Watch;
 use crate::access_log::{Entry, write_line};
 use crate::admission::{Caller, Decision};
 use crate::runtime::{Instant, Runtime};
@@ -169,6 +170,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         let mut account = Account::default();
         let mut decision = Decision::default();
         let mut scratch = self.shard.buffers.output();
+        let mut watch = Watch::new(self.spare.len() > self.spare_of_body());
         let judged = self.judge(&mut decision, &mut account).and_then(|judged| {
             let path = forwarded_path(self.head.target.path, &mut scratch);
             path.map(|path| (judged, path))
@@ -178,6 +180,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             Err(answer) => Err(answer),
             Ok((judged, path)) => {
                 let upstream: &'e Upstream = &self.snapshot.upstreams[judged.upstream];
+                let deadline = self.deadline(upstream);
                 let mut forward = Forward {
                     shard: self.shard,
                     snapshot: self.snapshot,
@@ -192,17 +195,39 @@ impl<'e, R: Runtime> Exchange<'e, R> {
                     caller: caller_fields(&decision.caller, self.snapshot),
                     standings: &decision.standings,
                     started: self.started,
+                    deadline,
+                    watch: &mut watch,
                 };
                 let result = forward.run().await;
                 account.settle(upstream, result)
             }
         };
-        let done = match answered {
+        let mut done = match answered {
             Ok(done) => done,
             Err(answer) => self.answer(&answer, &decision.standings, &mut account).await,
         };
+        // Only a request that left nothing behind in the buffers was watched.
+        done.rest = done.rest.or_else(|| watch.take());
         self.record(&decision.caller, &account);
         done
+    }
+
+    /// How many of the bytes behind the head can be its body's.
+    fn spare_of_body(&self) -> usize {
+        match self.head.body {
+            RequestBody::None => 0,
+            RequestBody::Length(length) => usize::try_from(length).unwrap_or(usize::MAX),
+            // Whatever is not will be found behind the last chunk.
+            RequestBody::Chunked => usize::MAX,
+        }
+    }
+
+    /// When there has to be an answer from `upstream`.
+    fn deadline(&self, upstream: &Upstream) -> Instant {
+        if upstream.request_timeout.is_zero() {
+            return Instant::NEVER;
+        }
+        self.shard.runtime.now() + upstream.request_timeout
     }
 
     fn record(&mut self, caller: &Caller, account: &Account<'_>) {
@@ -218,7 +243,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         }
         let fields = caller_fields(caller, self.snapshot);
         let entry = Entry {
-            timestamp: self.shard.runtime.wall(),
+            timestamp: self.shard.runtime.wall().before(elapsed),
             shard: self.shard.id,
             client: self.origin.address,
             method: self.head.method.as_str().as_bytes(),
@@ -276,8 +301,8 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         let out = answer.compose(self.shard, context);
         account.status = answer.status;
         account.response_bytes = out.len() as u64;
-        let deadline = self.shard.runtime.now() + self.snapshot.config.http.body_timeout;
-        let ending = match write_all(self.connection, &out, deadline).await {
+        let patience = self.snapshot.config.http.body_timeout;
+        let ending = match write_answer(self.shard, self.connection, &out, patience).await {
             Ok(()) if persistent => Ending::KeepAlive,
             Ok(()) => Ending::Linger,
             Err(_) => Ending::Close,

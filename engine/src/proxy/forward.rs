@@ -1,27 +1,22 @@
-//! Sends a request to a backend, and to another one when that is safe.
-//!
-//! A request goes to a second backend only if the first cannot have acted on it: the connection
-//! was never made, or the request is idempotent, all of it is still here, and nothing of an answer
-//! was seen (RFC 9110 section 9.2.2).
+//! Sends a request to a backend, and to another one when that is safe and the budget for retries
+//! allows it ([`super::retry`]).
 
 use std::cell::Cell;
-use std::io;
 
 use weir_protocol::http::{ChunkedDecoder, RequestBody, RequestHead};
 use weir_protocol::limit::fields::Standing;
 
-use super::conversation::{Conversation, Outcome, ReplyFault};
+use super::conversation::{Conversation, Outcome, Terms};
 use super::exchange::Done;
 use super::heads::{CallerFields, RequestPlan, write_request};
 use super::origin::Origin;
-use super::pump::{Pump, PumpError, Sink, Source, WaitsFor};
-use crate::metrics::Timeout;
+use super::pump::{Pump, Sink, Source};
+use super::retry::{Failure, Permit, Retry, Tried};
+use super::upload::Upload;
+use super::watch::Watch;
 use crate::runtime::{Instant, Runtime, Transport};
 use crate::shard::{Class, Connection, Shard, ShardSnapshot};
 use crate::upstream::{Backend, Upstream, balancer::round_robin};
-
-/// Further attempts for one request, whatever the number of backends.
-const RETRIES_MAX: usize = 2;
 
 /// A request on its way to an upstream.
 pub(super) struct Forward<'f, R: Runtime> {
@@ -41,6 +36,9 @@ pub(super) struct Forward<'f, R: Runtime> {
     pub(super) persistent: bool,
     /// When the request's head was read. Clock reads are spared where this will do.
     pub(super) started: Instant,
+    /// When there has to be the head of an answer, whatever was tried.
+    pub(super) deadline: Instant,
+    pub(super) watch: &'f mut Watch,
 }
 
 /// An answer that was passed on, or broke off on the way.
@@ -61,74 +59,90 @@ pub(super) enum Fault {
     ClientGone,
 }
 
-/// A failed attempt.
-struct Failure {
-    fault: Fault,
-    /// Whether another backend may be asked.
-    retry: Retry,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Retry {
-    No,
-    /// At another backend.
-    Elsewhere,
-    /// At the same one: only the kept connection was stale.
-    Fresh,
-}
-
 impl<R: Runtime> Forward<'_, R> {
     pub(super) async fn run(&mut self) -> Result<Forwarded, Fault> {
-        let upstream = self.upstream;
+        let retries_max = self.upstream.retry.map_or(0, |retry| retry.attempts);
         let mut tried = Tried::default();
         let mut stale = None;
         let mut last = Fault::Answer { status: 503, detail: "no backend is healthy" };
-        for _ in 0..=RETRIES_MAX {
-            let Some(index) = stale.or_else(|| self.choose(&tried)) else { break };
+        let mut permit: Option<Permit> = None;
+        for attempt in 0..=retries_max {
+            let fresh = stale.is_some();
+            let Some(index) = stale.take().or_else(|| self.choose(&tried)) else { break };
+            if attempt > 0 {
+                self.shard.metrics.retries.increment();
+            }
             tried.insert(index);
-            let backend: &Backend = &upstream.backends[index];
-            let _in_flight = backend.begin();
-            let kept = if stale.take().is_none() { self.take_kept(backend) } else { None };
-            let reused = kept.is_some();
-            let connected = match kept {
-                Some(stream) => Ok((stream, self.started)),
-                None => self.connect(backend).await.map(|s| (s, self.shard.runtime.now())),
-            };
-            let failure = match connected {
-                Ok((stream, now)) => {
-                    let (upload, spare_used) = self.upload(backend);
-                    let (shard, snapshot, head) = (self.shard, self.snapshot, self.head);
-                    let client = &mut *self.connection;
-                    let mut conversation =
-                        Conversation::new(shard, snapshot, client, head, stream, upload);
-                    let timeout = upstream.response_timeout;
-                    match conversation.run(now, timeout, self.standings, self.persistent).await {
-                        Ok(outcome) => {
-                            let stream = outcome.reusable.then(|| conversation.into_backend());
-                            return Ok(self.forwarded(index, now, outcome, spare_used, stream));
-                        }
-                        Err(fault) => self.failure(backend, &fault, reused),
-                    }
-                }
+            let _in_flight = self.upstream.backends[index].begin();
+            let failure = match self.attempt(index, fresh, attempt < retries_max).await {
+                Ok(forwarded) => return Ok(forwarded),
                 Err(failure) => failure,
             };
             last = failure.fault;
-            match failure.retry {
-                Retry::No => break,
-                Retry::Fresh => stale = Some(index),
-                Retry::Elsewhere => {}
+            if attempt == retries_max {
+                break;
             }
-            self.shard.metrics.retries.increment();
+            // One draw makes room for the next.
+            drop(permit.take());
+            permit = self.permit(failure.retry, &tried);
+            if permit.is_none() {
+                break;
+            }
+            stale = (failure.retry == Retry::Fresh).then_some(index);
         }
         Err(last)
     }
 
+    /// Asks one backend, on a `fresh` connection only if that is asked for. `more` says that this
+    /// need not be the last attempt.
+    async fn attempt(
+        &mut self,
+        index: usize,
+        fresh: bool,
+        more: bool,
+    ) -> Result<Forwarded, Failure> {
+        let upstream = self.upstream;
+        let backend: &Backend = &upstream.backends[index];
+        let kept = if fresh { None } else { self.take_kept(backend) };
+        let reused = kept.is_some();
+        let (stream, now) = match kept {
+            Some(stream) => (stream, self.started),
+            None => (self.connect(backend).await?, self.shard.runtime.now()),
+        };
+        let (pump, spare_used) = self.upload(backend);
+        let held_back = self.head.expect_continue && self.spare.is_empty();
+        let upload = Upload::new(pump, &self.snapshot.config.http, held_back);
+        let terms = Terms {
+            response_timeout: upstream.response_timeout,
+            deadline: self.deadline,
+            standings: self.standings,
+            persistent: self.persistent,
+            repeatable: more && reused && self.is_repeatable(),
+        };
+        let (shard, snapshot, head) = (self.shard, self.snapshot, self.head);
+        let client = &mut *self.connection;
+        let watch = &mut *self.watch;
+        let mut conversation =
+            Conversation::new(shard, snapshot, client, head, stream, upload, watch);
+        match conversation.run(now, &terms).await {
+            Ok(outcome) => {
+                let stream = outcome.reusable.then(|| conversation.into_backend());
+                Ok(self.forwarded(index, now, outcome, spare_used, stream))
+            }
+            Err(fault) => Err(self.failure(backend, &fault, reused)),
+        }
+    }
+
     fn choose(&self, tried: &Tried) -> Option<usize> {
-        let backends = &self.upstream.backends;
-        let eligible = |index: usize| backends[index].is_healthy() && !tried.contains(index);
-        let (index, next) = round_robin(self.cursor.get(), backends.len(), eligible)?;
+        let eligible = |index: usize| self.is_eligible(index, tried);
+        let count = self.upstream.backends.len();
+        let (index, next) = round_robin(self.cursor.get(), count, eligible)?;
         self.cursor.set(next);
         Some(index)
+    }
+
+    pub(super) fn is_eligible(&self, index: usize, tried: &Tried) -> bool {
+        self.upstream.backends[index].is_healthy() && !tried.contains(index)
     }
 
     fn take_kept(&self, backend: &Backend) -> Option<Transport<R::Stream>> {
@@ -137,26 +151,14 @@ impl<R: Runtime> Forward<'_, R> {
     }
 
     async fn connect(&self, backend: &Backend) -> Result<Transport<R::Stream>, Failure> {
-        let deadline = self.shard.runtime.now() + self.upstream.connect_timeout;
+        let patience = self.shard.runtime.now() + self.upstream.connect_timeout;
+        let deadline = patience.min(self.deadline);
         match self.shard.runtime.connect(&backend.endpoint, deadline).await {
             Ok(stream) => {
                 self.shard.metrics.backend_connects.increment();
                 Ok(Transport::Plain(stream))
             }
-            Err(error) => {
-                backend.count_failure();
-                self.shard.metrics.backend_connect_errors.increment();
-                let fault = if error.kind() == io::ErrorKind::TimedOut {
-                    self.shard.metrics.record_timeout(Timeout::Connect);
-                    Fault::Answer {
-                        status: 504,
-                        detail: "the backend could not be reached in time",
-                    }
-                } else {
-                    Fault::Answer { status: 502, detail: "the backend could not be reached" }
-                };
-                Err(Failure { fault, retry: Retry::Elsewhere })
-            }
+            Err(error) => Err(self.connect_failure(backend, &error)),
         }
     }
 
@@ -235,65 +237,11 @@ impl<R: Runtime> Forward<'_, R> {
     }
 
     /// Whether all of the request is still here.
-    fn is_replayable(&self) -> bool {
+    pub(super) fn is_replayable(&self) -> bool {
         match self.head.body {
             RequestBody::None => true,
             RequestBody::Length(length) => length <= self.spare.len() as u64,
             RequestBody::Chunked => false,
         }
-    }
-
-    fn failure(&self, backend: &Backend, fault: &ReplyFault, reused: bool) -> Failure {
-        let metrics = &self.shard.metrics;
-        let answer = |status, detail| Fault::Answer { status, detail };
-        let mut retry = Retry::No;
-        let fault = match fault {
-            ReplyFault::Client(PumpError::Framing(_)) => {
-                answer(400, "the body's chunks are malformed")
-            }
-            ReplyFault::Client(PumpError::TooLarge) => {
-                answer(413, "the body is larger than the limit")
-            }
-            ReplyFault::Client(_) => Fault::ClientGone,
-            ReplyFault::TimedOut { upload: Some(WaitsFor::Source) } => {
-                metrics.record_timeout(Timeout::Body);
-                answer(408, "the request's body took too long")
-            }
-            ReplyFault::TimedOut { .. } => {
-                backend.count_failure();
-                metrics.record_timeout(Timeout::Response);
-                answer(504, "the backend did not answer in time")
-            }
-            ReplyFault::NoAnswer => {
-                backend.count_failure();
-                if self.head.method.is_idempotent() && self.is_replayable() {
-                    retry = if reused { Retry::Fresh } else { Retry::Elsewhere };
-                }
-                answer(502, "the backend closed without an answer")
-            }
-            ReplyFault::Malformed => {
-                backend.count_failure();
-                answer(502, "the backend's answer cannot be passed on")
-            }
-        };
-        Failure { fault, retry }
-    }
-}
-
-/// The backends that were asked. Beyond 64 all share the last bit, which only costs retries.
-#[derive(Default)]
-struct Tried(u64);
-
-impl Tried {
-    fn insert(&mut self, index: usize) {
-        self.0 |= Self::bit(index);
-    }
-
-    fn contains(&self, index: usize) -> bool {
-        self.0 & Self::bit(index) != 0
-    }
-
-    fn bit(index: usize) -> u64 {
-        1 << index.min(63)
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::metrics::Timeout;
 use crate::runtime::{Instant, Runtime, Stream};
 use crate::shard::{Class, Connection, Input, Shard};
 
@@ -54,6 +55,20 @@ pub async fn write_all<R: Runtime>(
         connection.stream.poll_flush(cx)
     })
     .await
+}
+
+/// Writes an answer of our own; a client that does not take it within `patience` is counted.
+pub(super) async fn write_answer<R: Runtime>(
+    shard: &Shard<R>,
+    connection: &mut Connection<R>,
+    bytes: &[u8],
+    patience: Duration,
+) -> io::Result<()> {
+    let sent = write_all(connection, bytes, shard.runtime.now() + patience).await;
+    if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+        shard.metrics.record_timeout(Timeout::Write);
+    }
+    sent
 }
 
 /// Half-closes, then reads and drops what the client still sends, until it closes too or `patience`

@@ -4,6 +4,7 @@
 //! in [`pump`]; the talk with a backend is in [`forward`] and [`conversation`].
 
 mod answer;
+mod await_reply;
 mod conversation;
 mod exchange;
 mod forward;
@@ -11,9 +12,13 @@ mod heads;
 mod io;
 mod judge;
 mod origin;
+mod pace;
 mod pool;
 mod pump;
 mod receive;
+mod retry;
+mod upload;
+mod watch;
 
 pub use answer::{Answer, AnswerContext};
 pub use exchange::{After, exchange};

@@ -154,6 +154,11 @@ impl Pump {
         self.input.take().filter(|input| !input.is_empty())
     }
 
+    /// Whether there is something that [`Pump::take_rest`] would return.
+    pub(super) fn has_rest(&self) -> bool {
+        self.input.as_ref().is_some_and(|input| !input.is_empty())
+    }
+
     fn has_unwritten(&self) -> bool {
         self.out_at < self.out.len() || self.payload > 0 || !self.tail.is_empty()
     }

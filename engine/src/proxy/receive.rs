@@ -6,7 +6,7 @@ use weir_protocol::http::{HeadError, HeadScanner};
 
 use super::After;
 use super::answer::{Answer, AnswerContext};
-use super::io::{LINGER, linger, read_some, write_all};
+use super::io::{LINGER, linger, read_some, write_answer};
 use crate::access_log::{Entry, write_line};
 use crate::metrics::Timeout;
 use crate::runtime::{Instant, Runtime};
@@ -67,11 +67,11 @@ pub(super) async fn refuse_head<R: Runtime>(
     };
     let out = answer.compose(shard, AnswerContext::LAST_WORD);
     let now = shard.runtime.now();
-    let deadline = now + shard.snapshot().config.http.body_timeout;
+    let patience = shard.snapshot().config.http.body_timeout;
     shard.metrics.record_request(answer.status, now.since(started));
     shard.log(|line| {
         let entry = Entry {
-            timestamp: shard.runtime.wall(),
+            timestamp: shard.runtime.wall().before(now.since(started)),
             shard: shard.id,
             client: connection.peer.ip(),
             status: answer.status,
@@ -81,7 +81,7 @@ pub(super) async fn refuse_head<R: Runtime>(
         };
         write_line(&entry, line);
     });
-    if write_all(connection, &out, deadline).await.is_ok() {
+    if write_answer(shard, connection, &out, patience).await.is_ok() {
         linger(shard, connection, LINGER).await;
     }
     After::Close

@@ -40,4 +40,11 @@ impl UnixNanos {
     pub const fn as_secs(self) -> u64 {
         self.0 / 1_000_000_000
     }
+
+    /// So much earlier; not before 1970.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(nanos))
+    }
 }

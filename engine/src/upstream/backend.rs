@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::budget::Retrying;
 use crate::runtime::Endpoint;
 
 /// Names a backend for the life of the process; never reused, so that a pool cannot hand out a
@@ -109,11 +110,12 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Every backend this process has known, by upstream and endpoint: a reload finds the same
-/// [`Backend`], with its health and counts, under the same name.
+/// Every backend this process has known, by upstream and endpoint, and the retries of every
+/// upstream: a reload finds the same [`Backend`], with its health and counts, under the same name.
 #[derive(Default)]
 pub struct Registry {
     known: BTreeMap<(String, String), Arc<Backend>>,
+    retrying: BTreeMap<String, Arc<Retrying>>,
 }
 
 impl Registry {
@@ -121,5 +123,9 @@ impl Registry {
         let id = BackendId(u32::try_from(self.known.len()).expect("fewer backends than 2^32"));
         let entry = self.known.entry((upstream.to_owned(), endpoint.to_string()));
         Arc::clone(entry.or_insert_with(|| Arc::new(Backend::new(id, endpoint.clone()))))
+    }
+
+    pub fn retrying(&mut self, upstream: &str) -> Arc<Retrying> {
+        Arc::clone(self.retrying.entry(upstream.to_owned()).or_default())
     }
 }

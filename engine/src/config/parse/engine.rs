@@ -30,6 +30,10 @@ pub(super) const PLACEHOLDER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 /// The shortest timeout: a timer is accurate to a few milliseconds.
 pub(super) const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=DURATION_MAX;
+/// Where zero turns it off.
+pub(super) const TIMEOUT_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=DURATION_MAX;
+/// A gigabyte a second: whoever asks for more asks for nobody.
+const BODY_RATE_MAX: u64 = 1 << 30;
 
 impl Default for EngineConfig {
     fn default() -> Self {
@@ -59,6 +63,8 @@ impl Default for HttpConfig {
             body_bytes_max: 1 << 30,
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            body_rate_min: 100,
+            abort_on_close: false,
             idle_timeout: Duration::from_secs(75),
             requests_per_connection: 10_000,
         }
@@ -74,7 +80,7 @@ pub(super) fn engine(table: Option<Table<'_>>) -> EngineConfig {
         ledger: table.take("ledger").and_then(|n| path(&n)).unwrap_or(default.ledger),
         slots: table.take("slots").and_then(|n| slots(&n)).unwrap_or(default.slots),
         drain_timeout: table
-            .duration("drain_timeout", Duration::ZERO..=DURATION_MAX)
+            .duration("drain_timeout", TIMEOUT_OR_NONE)
             .unwrap_or(default.drain_timeout),
         connections_per_shard: table
             .integer("connections_per_shard", 1..=CONNECTIONS_MAX)
@@ -187,6 +193,11 @@ pub(super) fn http(table: Option<Table<'_>>) -> HttpConfig {
             .unwrap_or(default.body_bytes_max),
         head_timeout: table.duration("head_timeout", TIMEOUT).unwrap_or(default.head_timeout),
         body_timeout: table.duration("body_timeout", TIMEOUT).unwrap_or(default.body_timeout),
+        body_rate_min: table
+            .take("body_rate_min")
+            .and_then(|node| node.size(&(0..=BODY_RATE_MAX)))
+            .unwrap_or(default.body_rate_min),
+        abort_on_close: table.boolean("abort_on_close").unwrap_or(default.abort_on_close),
         idle_timeout: table.duration("idle_timeout", TIMEOUT).unwrap_or(default.idle_timeout),
         requests_per_connection: table
             .integer("requests_per_connection", 1..=u32::MAX)

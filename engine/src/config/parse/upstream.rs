@@ -6,9 +6,9 @@ use super::super::document::Table;
 use super::super::names::Names;
 use super::super::node::{A_DURATION, Node};
 use super::super::scalar;
-use super::super::{BackendConfig, HealthConfig, UpstreamConfig};
+use super::super::{BackendConfig, HealthConfig, RetryConfig, UpstreamConfig};
 use super::CONTROL;
-use super::engine::{PLACEHOLDER, TIMEOUT};
+use super::engine::{PLACEHOLDER, TIMEOUT, TIMEOUT_OR_NONE};
 
 const STRATEGIES_LATER: [&str; 8] = [
     "weighted_round_robin",
@@ -27,6 +27,9 @@ const KEEPALIVE_CONNECTIONS: usize = 64;
 const KEEPALIVE_CONNECTIONS_MAX: usize = 1 << 16;
 /// Checks in a row; more would take minutes to see what one sees.
 const CHECKS_MAX: u32 = 100;
+/// More than this is hammering.
+const ATTEMPTS_MAX: u32 = 10;
+const FLOOR_MAX: u32 = 1 << 16;
 
 impl Default for HealthConfig {
     fn default() -> Self {
@@ -37,6 +40,12 @@ impl Default for HealthConfig {
             rise: 2,
             fall: 3,
         }
+    }
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self { attempts: 2, budget_percent: 20, floor: 3 }
     }
 }
 
@@ -57,8 +66,13 @@ fn upstream(mut table: Table<'_>, names: &mut Names) -> UpstreamConfig {
             Some(node) => health(&node),
             None => Some(HealthConfig::default()),
         },
+        retry: match table.take("retry") {
+            Some(node) => retry(&node),
+            None => Some(RetryConfig::default()),
+        },
         connect_timeout: table.duration("connect_timeout", TIMEOUT).unwrap_or(CONNECT_TIMEOUT),
         response_timeout: table.duration("response_timeout", TIMEOUT).unwrap_or(RESPONSE_TIMEOUT),
+        request_timeout: table.duration("request_timeout", TIMEOUT_OR_NONE).unwrap_or_default(),
         keepalive_timeout: table
             .duration("keepalive_timeout", TIMEOUT)
             .unwrap_or(KEEPALIVE_TIMEOUT),
@@ -67,7 +81,7 @@ fn upstream(mut table: Table<'_>, names: &mut Names) -> UpstreamConfig {
             .unwrap_or(KEEPALIVE_CONNECTIONS),
         backends: backends(&mut table),
     };
-    table.not_yet(&["breaker", "queue", "outlier", "retry", "sticky", "slow_start", "tls"]);
+    table.not_yet(&["breaker", "queue", "outlier", "sticky", "slow_start", "tls"]);
     table.finish();
     upstream
 }
@@ -128,4 +142,20 @@ fn health(node: &Node<'_>) -> Option<HealthConfig> {
     table.not_yet(&["status", "host", "panic"]);
     table.finish();
     Some(health)
+}
+
+/// `false`, `true` for the defaults, or a table.
+fn retry(node: &Node<'_>) -> Option<RetryConfig> {
+    let default = RetryConfig::default();
+    if node.is_boolean() {
+        return node.boolean()?.then_some(default);
+    }
+    let mut table = node.table()?;
+    let retry = RetryConfig {
+        attempts: table.integer("attempts", 1..=ATTEMPTS_MAX).unwrap_or(default.attempts),
+        budget_percent: table.integer("budget", 0..=100).unwrap_or(default.budget_percent),
+        floor: table.integer("floor", 0..=FLOOR_MAX).unwrap_or(default.floor),
+    };
+    table.finish();
+    Some(retry)
 }

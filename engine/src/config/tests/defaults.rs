@@ -41,6 +41,8 @@ fn the_least_file_has_every_default() {
             body_bytes_max: 1_073_741_824,
             head_timeout: seconds(10),
             body_timeout: seconds(30),
+            body_rate_min: 100,
+            abort_on_close: false,
             idle_timeout: seconds(75),
             requests_per_connection: 10_000,
         }
@@ -80,8 +82,10 @@ fn default_upstream_and_route() {
                 rise: 2,
                 fall: 3,
             }),
+            retry: Some(RetryConfig { attempts: 2, budget_percent: 20, floor: 3 }),
             connect_timeout: seconds(2),
             response_timeout: seconds(30),
+            request_timeout: Duration::ZERO,
             keepalive_timeout: seconds(30),
             keepalive_connections: 64,
         }]
@@ -148,7 +152,7 @@ fn the_sample_shows_the_defaults() {
         assert_eq!(config, sample, "{key}");
         switched += 1;
     }
-    assert_eq!(switched, 25, "keys shown with their defaults");
+    assert_eq!(switched, 29, "keys shown with their defaults");
 }
 
 #[test]

@@ -25,6 +25,8 @@ fields_max = 128
 body_bytes_max = "2MiB"
 head_timeout = "250ms"
 body_timeout = "5m"
+body_rate_min = "1KiB"
+abort_on_close = true
 idle_timeout = "1h"
 requests_per_connection = 1
 [access_log]
@@ -42,6 +44,8 @@ output = "./access.log"
     assert_eq!(config.http.body_timeout, Duration::from_secs(300));
     assert_eq!(config.http.idle_timeout, Duration::from_secs(3600));
     assert_eq!(config.http.requests_per_connection, 1);
+    assert_eq!((config.http.body_rate_min, config.http.abort_on_close), (1024, true));
+    assert_eq!(right("[http]\nbody_rate_min = 0").http.body_rate_min, 0);
     assert_eq!(config.access_log, AccessLog::File(PathBuf::from("./access.log")));
     assert_eq!(right("[access_log]\noutput = \"off\"").access_log, AccessLog::Off);
     assert_eq!(right("[engine]\nshards = 4").engine.shards, Shards::Count(4));
@@ -139,6 +143,22 @@ fn health_can_be_off_default_or_quick() {
     assert_eq!(upstream("health = true"), Some(HealthConfig::default()));
     let quick = upstream("health = { path = \"/up?full=1\", interval = \"1s\" }").unwrap();
     assert_eq!((quick.path.as_str(), quick.timeout), ("/up?full=1", Duration::from_millis(500)));
+}
+
+#[test]
+fn retries_can_be_off_default_or_chosen() {
+    let upstream = |lines: &str| {
+        let backend = "[[upstream.backend]]\naddress = \"[::1]:1\"\n";
+        right(&format!("[[upstream]]\nname = \"b\"\n{lines}\n{backend}")).upstreams[1].clone()
+    };
+    assert_eq!(upstream("retry = false").retry, None);
+    assert_eq!(upstream("retry = true").retry, Some(RetryConfig::default()));
+    let chosen = RetryConfig { attempts: 1, budget_percent: 100, floor: 0 };
+    assert_eq!(upstream("retry = { attempts = 1, budget = 100, floor = 0 }").retry, Some(chosen));
+    let default = RetryConfig::default();
+    assert_eq!(upstream("retry = { floor = 9 }").retry, Some(RetryConfig { floor: 9, ..default }));
+    let timeout = upstream("request_timeout = \"1500ms\"").request_timeout;
+    assert_eq!(timeout, Duration::from_millis(1500));
 }
 
 #[test]
