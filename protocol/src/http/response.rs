@@ -25,7 +25,7 @@ pub enum ResponseBody {
 #[derive(Debug, Clone)]
 pub struct ResponseHead<'b, 's> {
     pub version: Version,
-    /// 100 to 999.
+    /// 100 to 599.
     pub status: u16,
     /// Empty when there is none, or one with bytes over 0x7f.
     pub reason: &'b str,
@@ -84,7 +84,9 @@ pub fn parse_response<'b, 's>(
     check_lines(head, parsed, response.headers)?;
 
     let version = Version::of_minor(response.version)?;
-    let status = response.code.filter(|code| *code >= 100).ok_or(HeadError::StatusLine)?;
+    // RFC 9110 section 15: a client is to treat any other as a 5xx, which a 502 is.
+    let status =
+        response.code.filter(|code| (100..=599).contains(code)).ok_or(HeadError::StatusLine)?;
     if response.headers.len() > limits.fields {
         return Err(HeadError::TooManyFields);
     }

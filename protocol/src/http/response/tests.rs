@@ -39,12 +39,14 @@ fn status_lines() {
     };
     assert_eq!(reason("HTTP/1.1 200 \r\n\r\n"), Ok(String::new()));
     assert_eq!(reason("HTTP/1.1 200\r\n\r\n"), Ok(String::new()));
-    assert_eq!(reason("HTTP/1.1 999 A B\tC\r\n\r\n"), Ok("A B\tC".to_owned()));
+    assert_eq!(reason("HTTP/1.1 599 A B\tC\r\n\r\n"), Ok("A B\tC".to_owned()));
     assert_eq!(reason("HTTP/1.1 200 \u{e9}\r\n\r\n"), Ok(String::new()));
     let cases: &[(&[u8], HeadError)] = &[
         (b"\r\nHTTP/1.1 200 OK\r\n\r\n", E::StatusLine),
         (b"ICY 200 OK\r\n\r\n", E::StatusLine),
         (b"HTTP/1.1 099 OK\r\n\r\n", E::StatusLine),
+        (b"HTTP/1.1 600 OK\r\n\r\n", E::StatusLine),
+        (b"HTTP/1.1 999 OK\r\n\r\n", E::StatusLine),
         (b"HTTP/1.1 20 OK\r\n\r\n", E::StatusLine),
         (b"HTTP/1.1 2000 OK\r\n\r\n", E::StatusLine),
         (b"HTTP/1.1  200 OK\r\n\r\n", E::StatusLine),

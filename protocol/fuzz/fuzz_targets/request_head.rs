@@ -1,0 +1,8 @@
+#![no_main]
+
+#[path = "../properties/independent.rs"]
+mod independent;
+#[path = "../properties/request_head.rs"]
+mod request_head;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| request_head::check(data));
