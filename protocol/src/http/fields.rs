@@ -67,7 +67,8 @@ field_ids! {
     7: Expires "expires", Trailer "trailer", Upgrade "upgrade";
     8: IfMatch "if-match", IfRange "if-range", Location "location";
     9: ApiKey "x-api-key", Forwarded "forwarded", XRealIp "x-real-ip";
-    10: Connection "connection", KeepAlive "keep-alive", SetCookie "set-cookie";
+    10: Connection "connection", KeepAlive "keep-alive", SetCookie "set-cookie",
+        Tracestate "tracestate";
     11: RetryAfter "retry-after", Traceparent "traceparent";
     12: ContentType "content-type", MaxForwards "max-forwards", XRequestId "x-request-id";
     13: Authorization "authorization", CacheControl "cache-control", ContentRange "content-range",
@@ -81,6 +82,25 @@ field_ids! {
         XForwardedProto "x-forwarded-proto";
     18: ProxyAuthenticate "proxy-authenticate";
     19: IfUnmodifiedSince "if-unmodified-since", ProxyAuthorization "proxy-authorization";
+}
+
+/// Which of the known names a head has, so that what is usually not there costs no search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FieldSet(u64);
+
+const _: () = assert!((FieldId::Other as u32) < u64::BITS);
+
+impl FieldSet {
+    #[inline]
+    pub(super) fn insert(&mut self, id: FieldId) {
+        self.0 |= 1 << id as u32;
+    }
+
+    #[inline]
+    #[must_use]
+    pub fn contains(self, id: FieldId) -> bool {
+        self.0 & (1 << id as u32) != 0
+    }
 }
 
 impl FieldId {

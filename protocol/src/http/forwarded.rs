@@ -1,30 +1,40 @@
-//! The `X-Forwarded-*` fields, appended to a head that is being written.
+//! What says who is behind the gateway: `X-Forwarded-*` and `Forwarded` (RFC 7239).
 //!
-//! They say what this gateway saw. What the client sent under these names is left out, since
-//! nobody is trusted to have told the truth.
+//! [`client_address`] reads what trusted proxies wrote; the rest appends to a head that is being
+//! written. Whom to trust is the caller's business.
 
 use std::io::Write;
 use std::net::IpAddr;
 
-/// Appends `X-Forwarded-For` with the address of the client, an IPv4 one also when it came
-/// through an IPv6 socket.
-pub fn append_x_forwarded_for(out: &mut Vec<u8>, client: IpAddr) {
+use super::fields::{is_token_byte, trim_ows};
+use super::target::parse_host;
+
+mod chain;
+mod element;
+#[cfg(test)]
+mod tests;
+
+pub use chain::{ChainField, client_address};
+pub use element::is_forwarded;
+
+/// Appends `X-Forwarded-For` with one address, an IPv4 one also when it came through an IPv6
+/// socket.
+pub fn append_x_forwarded_for(out: &mut Vec<u8>, address: IpAddr) {
     out.extend_from_slice(b"X-Forwarded-For: ");
-    match client.to_canonical() {
-        IpAddr::V4(address) => {
-            let mut digits = itoa::Buffer::new();
-            for (index, octet) in address.octets().into_iter().enumerate() {
-                if index > 0 {
-                    out.push(b'.');
-                }
-                out.extend_from_slice(digits.format(octet).as_bytes());
-            }
-        }
-        IpAddr::V6(address) => {
-            // A vector takes every write.
-            let _ = write!(out, "{address}");
-        }
-    }
+    append_address(out, address);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends `X-Forwarded-For` with the values of an earlier proxy's fields, then `peer`, that
+/// proxy's own address. `earlier` are values of parsed fields.
+pub fn append_x_forwarded_chain<'v>(
+    out: &mut Vec<u8>,
+    earlier: impl Iterator<Item = &'v [u8]>,
+    peer: IpAddr,
+) {
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    append_values(out, earlier);
+    append_address(out, peer);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -43,31 +53,107 @@ pub fn append_x_forwarded_host(out: &mut Vec<u8>, host: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What one hop saw: an element of `Forwarded`. `by` is never written, since it would tell of the
+/// inside (RFC 7239 section 8.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hop<'a> {
+    /// Who sent the request.
+    pub from: IpAddr,
+    /// The effective host of a parsed request.
+    pub host: Option<&'a str>,
+    pub tls: bool,
+}
 
-    fn x_forwarded_for(client: &str) -> String {
-        let mut out = Vec::new();
-        append_x_forwarded_for(&mut out, client.parse().expect("an address"));
-        String::from_utf8(out).expect("ASCII")
+/// Appends `Forwarded`: the values of an earlier proxy's fields, which [`is_forwarded`] must have
+/// found well-formed, then `client` where an earlier proxy named it in another way, then `hop`.
+pub fn append_forwarded<'v>(
+    out: &mut Vec<u8>,
+    earlier: impl Iterator<Item = &'v [u8]>,
+    client: Option<IpAddr>,
+    hop: &Hop<'_>,
+) {
+    out.extend_from_slice(b"Forwarded: ");
+    append_values(out, earlier);
+    if let Some(client) = client {
+        append_node(out, client);
+        out.extend_from_slice(b", ");
     }
+    append_node(out, hop.from);
+    if let Some(host) = hop.host {
+        out.extend_from_slice(b";host=");
+        append_quoted_unless_token(out, host.as_bytes());
+    }
+    out.extend_from_slice(if hop.tls { b";proto=https\r\n" } else { b";proto=http\r\n" });
+}
 
-    #[test]
-    fn addresses_are_written_in_their_shortest_form() {
-        assert_eq!(x_forwarded_for("203.0.113.9"), "X-Forwarded-For: 203.0.113.9\r\n");
-        assert_eq!(x_forwarded_for("::ffff:10.0.0.255"), "X-Forwarded-For: 10.0.0.255\r\n");
-        assert_eq!(x_forwarded_for("2001:db8:0:0::1"), "X-Forwarded-For: 2001:db8::1\r\n");
+/// Each value with a comma behind it.
+fn append_values<'v>(out: &mut Vec<u8>, values: impl Iterator<Item = &'v [u8]>) {
+    for value in values.map(trim_ows).filter(|value| !value.is_empty()) {
+        out.extend_from_slice(value);
+        out.extend_from_slice(b", ");
     }
+}
 
-    #[test]
-    fn lines_are_appended() {
-        let mut out = b"GET / HTTP/1.1\r\n".to_vec();
-        append_x_forwarded_proto(&mut out, true);
-        append_x_forwarded_proto(&mut out, false);
-        append_x_forwarded_host(&mut out, "api.example:8080");
-        let expected = "GET / HTTP/1.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n\
-                        X-Forwarded-Host: api.example:8080\r\n";
-        assert_eq!(String::from_utf8(out).expect("ASCII"), expected);
+/// RFC 7239 section 6: an IPv6 address stands in brackets, which are no token.
+fn append_node(out: &mut Vec<u8>, address: IpAddr) {
+    let address = address.to_canonical();
+    let (before, after): (&[u8], &[u8]) =
+        if address.is_ipv6() { (b"for=\"[", b"]\"") } else { (b"for=", b"") };
+    out.extend_from_slice(before);
+    append_address(out, address);
+    out.extend_from_slice(after);
+}
+
+/// RFC 7239 section 4: `value = token / quoted-string`. A quote or backslash cannot occur in a
+/// host, and is escaped all the same.
+fn append_quoted_unless_token(out: &mut Vec<u8>, value: &[u8]) {
+    if !value.is_empty() && value.iter().copied().all(is_token_byte) {
+        return out.extend_from_slice(value);
     }
+    out.push(b'"');
+    for &byte in value {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    out.push(b'"');
+}
+
+fn append_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let mut digits = itoa::Buffer::new();
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                out.extend_from_slice(digits.format(octet).as_bytes());
+            }
+        }
+        IpAddr::V6(address) => {
+            // A vector takes every write.
+            let _ = write!(out, "{address}");
+        }
+    }
+}
+
+/// Whether a trusted proxy's `X-Forwarded-Proto` can be passed on: one scheme of the web.
+#[must_use]
+pub fn is_forwarded_proto(value: &[u8]) -> bool {
+    matches!(value, b"http" | b"https" | b"ws" | b"wss")
+}
+
+/// Whether a trusted proxy's `X-Forwarded-Host` can be passed on: one host, as in `Host`.
+#[must_use]
+pub fn is_forwarded_host(value: &[u8]) -> bool {
+    parse_host(value).is_ok()
+}
+
+/// Whether a trusted proxy's `X-Forwarded-Port` can be passed on: one port.
+#[must_use]
+pub fn is_forwarded_port(value: &[u8]) -> bool {
+    let digits = value.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    digits && text.parse::<u16>().is_ok_and(|port| port != 0)
 }

@@ -18,23 +18,35 @@ mod framing;
 mod head;
 mod path;
 mod problem;
+mod proxy_status;
 mod request;
+mod request_id;
 mod response;
 mod scanner;
 mod target;
+mod trace_context;
 mod trailers;
+mod via;
 
 pub use chunked::{
     CHUNK_END, ChunkError, ChunkedDecoder, Decoded, LAST_CHUNK, LAST_CHUNK_LINE, chunk_header,
 };
 pub use connection::{ConnectionOptions, is_hop_by_hop};
 pub use error::HeadError;
-pub use fields::{FIELDS_CAP, Field, FieldId, FieldStore};
-pub use forwarded::{append_x_forwarded_for, append_x_forwarded_host, append_x_forwarded_proto};
+pub use fields::{FIELDS_CAP, Field, FieldId, FieldSet, FieldStore};
+pub use forwarded::{
+    ChainField, Hop, append_forwarded, append_x_forwarded_chain, append_x_forwarded_for,
+    append_x_forwarded_host, append_x_forwarded_proto, client_address, is_forwarded,
+    is_forwarded_host, is_forwarded_port, is_forwarded_proto,
+};
 pub use head::{HeadLimits, Method, Version};
 pub use path::{PathError, forwarded_path, normalise_path};
 pub use problem::{Member, PROBLEM_MEDIA_TYPE, Problem, reason_phrase};
+pub use proxy_status::{ProxyError, append_proxy_status};
 pub use request::{RequestBody, RequestHead, parse_request};
+pub use request_id::{REQUEST_ID_CHARACTERS, is_request_id, request_id};
 pub use response::{ResponseBody, ResponseHead, parse_response};
 pub use scanner::HeadScanner;
 pub use target::{Target, TargetForm, host_without_port};
+pub use trace_context::{append_traceparent, append_tracestate, is_traceparent, is_tracestate};
+pub use via::{append_via, count_via, is_pseudonym};

@@ -7,8 +7,8 @@ use super::framing::{Framing, FramingFields};
 use super::head::{check_lines, head_error, start_line, version_error};
 use super::target::parse_host;
 use super::{
-    ConnectionOptions, FIELDS_CAP, Field, FieldId, FieldStore, HeadError, HeadLimits, Method,
-    Target, Version,
+    ConnectionOptions, FIELDS_CAP, Field, FieldId, FieldSet, FieldStore, HeadError, HeadLimits,
+    Method, Target, Version,
 };
 
 /// How the body of a request is framed: RFC 9112 section 6.3.
@@ -30,6 +30,8 @@ pub struct RequestHead<'b, 's> {
     /// section 3.2.2). Always there in HTTP/1.1.
     pub host: Option<&'b str>,
     pub fields: &'s [Field<'b>],
+    /// Which fields there are.
+    pub present: FieldSet,
     pub connection: ConnectionOptions<'b>,
     pub body: RequestBody,
     /// Whether the client wants the connection to outlive this request (RFC 9112 section 9.3).
@@ -46,7 +48,17 @@ impl<'b, 's> RequestHead<'b, 's> {
     /// The first value of `id`.
     #[must_use]
     pub fn get(&self, id: FieldId) -> Option<&'b [u8]> {
-        first(self.fields, id)
+        if self.present.contains(id) { first(self.fields, id) } else { None }
+    }
+
+    /// The value of `id` when exactly one field line has it.
+    #[must_use]
+    pub fn only(&self, id: FieldId) -> Option<&'b [u8]> {
+        if !self.present.contains(id) {
+            return None;
+        }
+        let mut values = self.get_all(id);
+        values.next().filter(|_| values.next().is_none())
     }
 
     /// Every value of `id`, in the order sent.
@@ -105,6 +117,7 @@ pub fn parse_request<'b, 's>(
         version,
         host,
         fields: store,
+        present: facts.present,
         body,
         persistent: facts.connection.persistent(version),
         expect_continue: facts.expects_continue(version, body),
@@ -137,6 +150,7 @@ fn request_error(error: httparse::Error, message: &[u8]) -> HeadError {
 /// What one pass over the fields finds.
 #[derive(Default)]
 struct Facts<'b> {
+    present: FieldSet,
     connection: ConnectionOptions<'b>,
     framing: FramingFields<'b>,
     host: Option<&'b [u8]>,
@@ -164,6 +178,7 @@ impl<'b> Facts<'b> {
         for header in headers {
             let id = FieldId::of(header.name.as_bytes());
             let field = Field { id, name: header.name, value: header.value };
+            facts.present.insert(id);
             facts.note(&field)?;
             store.try_push(field).map_err(|_| HeadError::TooManyFields)?;
         }
