@@ -60,6 +60,11 @@ fn trim(value: &[u8]) -> &[u8] {
     &value[start..end]
 }
 
+fn trim_end(value: &[u8]) -> &[u8] {
+    let last = value.iter().rposition(|byte| !matches!(byte, b' ' | b'\t'));
+    &value[..last.map_or(0, |last| last + 1)]
+}
+
 fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -88,7 +93,12 @@ pub(crate) fn strict(bytes: &[u8], kind: Kind) -> Option<Head> {
     let mut fields = Vec::new();
     for line in &lines[1..] {
         let colon = line.iter().position(|byte| *byte == b':')?;
-        let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
+        let name = match kind {
+            Kind::Request => &line[..colon],
+            // Section 5.1: to be removed.
+            Kind::Response => trim_end(&line[..colon]),
+        };
+        let value = trim(&line[colon + 1..]);
         let control = |byte: &u8| *byte == 0x7f || (*byte < 0x20 && *byte != b'\t');
         if name.is_empty() || !name.iter().all(|byte| is_tchar(*byte)) || value.iter().any(control)
         {

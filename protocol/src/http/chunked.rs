@@ -15,6 +15,10 @@ const SIZE_DIGITS_MAX: u8 = 15;
 /// Bytes of extensions on one chunk; nobody uses any.
 const EXTENSION_BYTES_MAX: u16 = 256;
 
+/// Bytes of extensions that all chunks so far may have beyond their payload: who sends little with
+/// much around it makes the gateway work for nothing.
+const EXTENSIONS_EXCESS_MAX: u64 = 8 * 1024;
+
 /// A body that is not chunked as it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
@@ -24,7 +28,7 @@ pub enum ChunkError {
     SizeTooLarge,
     #[error("a chunk extension is malformed")]
     Extension,
-    #[error("a chunk extension is too long")]
+    #[error("chunk extensions are too long")]
     ExtensionTooLong,
     #[error("a CRLF is missing in a chunked body")]
     LineEnd,
@@ -51,6 +55,8 @@ pub struct Decoded {
 #[derive(Debug, Default)]
 pub struct ChunkedDecoder {
     state: State,
+    /// Bytes of extensions so far, less the payload.
+    extensions_excess: u64,
     trailers: TrailerSection,
 }
 
@@ -162,10 +168,19 @@ impl ChunkedDecoder {
     fn step(&mut self, state: State, byte: u8) -> Result<State, ChunkError> {
         match state {
             State::Size { value, digits } => step_size(value, digits, byte),
-            State::Extension { value, at, bytes } => step_extension(value, at, bytes, byte),
+            State::Extension { value, at, bytes } => {
+                self.extensions_excess += 1;
+                if self.extensions_excess > EXTENSIONS_EXCESS_MAX {
+                    return Err(ChunkError::ExtensionTooLong);
+                }
+                step_extension(value, at, bytes, byte)
+            }
             State::SizeLf { value } => match (byte, value) {
                 (b'\n', 0) => Ok(State::Trailers),
-                (b'\n', left) => Ok(State::Data { left }),
+                (b'\n', left) => {
+                    self.extensions_excess = self.extensions_excess.saturating_sub(left);
+                    Ok(State::Data { left })
+                }
                 _ => Err(ChunkError::LineEnd),
             },
             State::DataCr if byte == b'\r' => Ok(State::DataLf),

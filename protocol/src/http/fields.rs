@@ -126,6 +126,17 @@ pub(super) fn is_alias(name: &[u8], known: &[u8]) -> bool {
     name.len() == known.len() && name.iter().map(plain).eq(known.iter().copied())
 }
 
+/// Fields under this prefix tell backends who is calling.
+const RESERVED_PREFIX: &[u8] = b"x-weir-";
+
+/// Whether only the gateway may say `name`: `X-Weir-…`, also with underscores, which CGI-like
+/// backends read as hyphens.
+#[must_use]
+pub fn is_reserved(name: &[u8]) -> bool {
+    let prefix = name.get(..RESERVED_PREFIX.len());
+    prefix.is_some_and(|prefix| is_alias(prefix, RESERVED_PREFIX))
+}
+
 /// The first value of `id`.
 pub(super) fn first<'b>(fields: &[Field<'b>], id: FieldId) -> Option<&'b [u8]> {
     all(fields, id).next()

@@ -26,7 +26,9 @@ impl<'b> FramingFields<'b> {
         match field.id {
             FieldId::ContentLength => self.note_length(field.value),
             FieldId::TransferEncoding => self.note_transfer_encoding(field.value),
-            FieldId::Alias => refuse_alias(field.name),
+            FieldId::Alias if is_framing_alias(field.name.as_bytes()) => {
+                Err(HeadError::FramingAlias)
+            }
             _ => Ok(()),
         }
     }
@@ -64,13 +66,10 @@ impl<'b> FramingFields<'b> {
     }
 }
 
-/// Refuses names like `Content_Length`, which CGI-like backends read as framing fields.
-fn refuse_alias(name: &str) -> Result<(), HeadError> {
+/// Whether `name` is one like `Content_Length`, which CGI-like backends read as a framing field.
+pub(super) fn is_framing_alias(name: &[u8]) -> bool {
     let framing: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
-    if framing.iter().any(|known| is_alias(name.as_bytes(), known)) {
-        return Err(HeadError::FramingAlias);
-    }
-    Ok(())
+    framing.iter().any(|known| is_alias(name, known))
 }
 
 /// RFC 9110 section 8.6: `1*DIGIT`, and no number that does not fit.

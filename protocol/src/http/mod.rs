@@ -33,7 +33,7 @@ pub use chunked::{
 };
 pub use connection::{ConnectionOptions, is_hop_by_hop};
 pub use error::HeadError;
-pub use fields::{FIELDS_CAP, Field, FieldId, FieldSet, FieldStore};
+pub use fields::{FIELDS_CAP, Field, FieldId, FieldSet, FieldStore, is_reserved};
 pub use forwarded::{
     ChainField, Hop, append_forwarded, append_x_forwarded_chain, append_x_forwarded_for,
     append_x_forwarded_host, append_x_forwarded_proto, client_address, is_forwarded,

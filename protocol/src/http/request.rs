@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::fields::{all, first, list_elements, named};
+use super::fields::{all, first, list_elements, named, token};
 use super::framing::{Framing, FramingFields};
 use super::head::{check_lines, head_error, start_line, version_error};
 use super::target::parse_host;
@@ -89,22 +89,79 @@ pub fn parse_request<'b, 's>(
     let message = skip_empty_lines(head)?;
     let mut headers = [const { MaybeUninit::uninit() }; FIELDS_CAP];
     let mut request = httparse::Request::new(&mut []);
-    let parsed = request
-        .parse_with_uninit_headers(message, &mut headers)
-        .map_err(|error| request_error(error, message))?;
+    let parsed = match request.parse_with_uninit_headers(message, &mut headers) {
+        Ok(parsed) => parsed,
+        Err(httparse::Error::Version) => return later_minor(head, message, store, limits),
+        Err(error) => return Err(head_error(error, HeadError::RequestLine)),
+    };
     check_lines(message, parsed, request.headers)?;
+    let line = RequestLine {
+        method: request.method.ok_or(HeadError::RequestLine)?,
+        target: request.path.ok_or(HeadError::RequestLine)?,
+        version: Version::of_minor(request.version)?,
+    };
+    of_parts(head.len(), &line, request.headers, store, limits)
+}
 
-    let version = Version::of_minor(request.version)?;
-    let method = Method::of(request.method.ok_or(HeadError::RequestLine)?);
-    let raw = request.path.ok_or(HeadError::RequestLine)?;
-    if raw.len() > limits.target_bytes {
+struct RequestLine<'b> {
+    method: &'b str,
+    target: &'b str,
+    version: Version,
+}
+
+/// Reads a head with a version that httparse does not know. RFC 9110 section 2.5: of a later minor
+/// version, what is known of HTTP/1.1 holds.
+#[cold]
+fn later_minor<'b, 's>(
+    head: &'b [u8],
+    message: &'b [u8],
+    store: &'s mut FieldStore<'b>,
+    limits: &HeadLimits,
+) -> Result<RequestHead<'b, 's>, HeadError> {
+    let text = start_line(message);
+    let mut words = text.splitn(3, |byte| *byte == b' ');
+    let mut word = || words.next().ok_or(HeadError::RequestLine);
+    let (method, target, version) = (word()?, word()?, word()?);
+    if !matches!(version, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9']) {
+        return Err(version_error(version));
+    }
+    let line = RequestLine {
+        method: token(method).ok_or(HeadError::RequestLine)?,
+        target: std::str::from_utf8(target).map_err(|_| HeadError::Target)?,
+        version: Version::Http11,
+    };
+    let lines = &message[text.len()..];
+    let lines = lines.strip_prefix(b"\r\n").ok_or(HeadError::NotOneHead)?;
+    let mut headers = [httparse::EMPTY_HEADER; FIELDS_CAP];
+    let fields = match httparse::parse_headers(lines, &mut headers) {
+        Ok(httparse::Status::Complete((read, fields))) => {
+            let parsed = message.len() - lines.len() + read;
+            check_lines(message, httparse::Status::Complete(parsed), fields)?;
+            fields
+        }
+        Ok(httparse::Status::Partial) => return Err(HeadError::NotOneHead),
+        Err(error) => return Err(head_error(error, HeadError::RequestLine)),
+    };
+    of_parts(head.len(), &line, fields, store, limits)
+}
+
+/// Judges what was read, and what it means together.
+fn of_parts<'b, 's>(
+    len: usize,
+    line: &RequestLine<'b>,
+    headers: &[httparse::Header<'b>],
+    store: &'s mut FieldStore<'b>,
+    limits: &HeadLimits,
+) -> Result<RequestHead<'b, 's>, HeadError> {
+    let (method, version) = (Method::of(line.method), line.version);
+    if line.target.len() > limits.target_bytes {
         return Err(HeadError::TargetTooLong);
     }
-    let target = Target::parse(raw, &method)?;
-    if request.headers.len() > limits.fields {
+    let target = Target::parse(line.target, &method)?;
+    if headers.len() > limits.fields {
         return Err(HeadError::TooManyFields);
     }
-    let facts = Facts::gather(request.headers, store)?;
+    let facts = Facts::gather(headers, store)?;
     let host = facts.effective_host(&target, version)?;
     let body = match facts.framing.resolve(version)? {
         Framing::Absent => RequestBody::None,
@@ -123,7 +180,7 @@ pub fn parse_request<'b, 's>(
         expect_continue: facts.expects_continue(version, body),
         upgrade: facts.upgrades(version),
         connection: facts.connection,
-        len: head.len(),
+        len,
     })
 }
 
@@ -134,17 +191,6 @@ fn skip_empty_lines(mut head: &[u8]) -> Result<&[u8], HeadError> {
         head = rest;
     }
     if head.starts_with(b"\n") { Err(HeadError::BareLf) } else { Ok(head) }
-}
-
-fn request_error(error: httparse::Error, message: &[u8]) -> HeadError {
-    match head_error(error, HeadError::RequestLine) {
-        HeadError::MalformedVersion => {
-            // Method and target were read, so the version is all that follows the second space.
-            let version = start_line(message).splitn(3, |byte| *byte == b' ').nth(2);
-            version_error(version.unwrap_or_default())
-        }
-        error => error,
-    }
 }
 
 /// What one pass over the fields finds.

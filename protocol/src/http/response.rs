@@ -78,7 +78,10 @@ pub fn parse_response<'b, 's>(
     }
     let mut headers = [const { MaybeUninit::uninit() }; FIELDS_CAP];
     let mut response = httparse::Response::new(&mut []);
+    // RFC 9112 section 5.1: white space behind a name is an error in a request, and to be removed
+    // from a response.
     let parsed = httparse::ParserConfig::default()
+        .allow_spaces_after_header_name_in_responses(true)
         .parse_response_with_uninit_headers(&mut response, head, &mut headers)
         .map_err(|error| response_error(error, head))?;
     check_lines(head, parsed, response.headers)?;

@@ -49,9 +49,11 @@ impl<'b> Target<'b> {
         Self::parse_absolute(raw, method)
     }
 
-    /// RFC 9112 section 3.2.3: `host:port`, and the port is not optional.
+    /// RFC 9112 section 3.2.3: `host:port`, and the port is not optional; nor may it be 0, where
+    /// nothing listens (RFC 9110 section 9.3.6).
     fn parse_authority(raw: &'b str) -> Result<Self, HeadError> {
-        if !is_authority(raw) || host_without_port(raw).len() + 1 >= raw.len() {
+        let port = raw.get(host_without_port(raw).len() + 1..).unwrap_or_default();
+        if !is_authority(raw) || port.bytes().all(|digit| digit == b'0') {
             return Err(HeadError::Target);
         }
         let form = TargetForm::Authority;

@@ -1,16 +1,20 @@
 //! The trailer section of a chunked body: RFC 9112 section 7.1.2.
 
-use super::fields::{is_token_byte, is_value_byte};
+use super::fields::{is_reserved, is_token_byte, is_value_byte};
+use super::framing::is_framing_alias;
 use super::{ChunkError, FieldId};
 
 const SECTION_BYTES_MAX: usize = 8 * 1024;
 
-/// Gathers trailer lines and refuses what must not be there.
+/// Gathers trailer lines: refuses those that would frame or route a message, drops those that no
+/// recipient may act on here.
 #[derive(Debug, Default)]
 pub(super) struct TrailerSection {
     /// Whole lines, then the one that is arriving.
     bytes: Vec<u8>,
     line_start: usize,
+    /// Bytes of lines that were dropped; they count too, or a section would have no end.
+    dropped_bytes: usize,
     after_cr: bool,
 }
 
@@ -28,7 +32,7 @@ impl TrailerSection {
             b'\n' => return Err(ChunkError::LineEnd),
             byte if is_value_byte(byte) => {
                 // Two bytes are kept for the line's end.
-                if self.bytes.len() + 2 >= SECTION_BYTES_MAX {
+                if self.dropped_bytes + self.bytes.len() + 2 >= SECTION_BYTES_MAX {
                     return Err(ChunkError::TrailersTooLong);
                 }
                 self.bytes.push(byte);
@@ -49,16 +53,20 @@ impl TrailerSection {
         if line.is_empty() {
             return Ok(true);
         }
-        check_line(line)?;
-        self.bytes.extend_from_slice(b"\r\n");
+        if is_kept(line)? {
+            self.bytes.extend_from_slice(b"\r\n");
+        } else {
+            self.dropped_bytes += line.len() + 2;
+            self.bytes.truncate(self.line_start);
+        }
         self.line_start = self.bytes.len();
         Ok(false)
     }
 }
 
-/// A field line by RFC 9112 section 5: a token, at once a colon. A folded line has no token, and
-/// the bytes of the value were checked as they came.
-fn check_line(line: &[u8]) -> Result<(), ChunkError> {
+/// Whether a field line is passed on. By RFC 9112 section 5 it is a token, at once a colon. A
+/// folded line has no token, and the bytes of the value were checked as they came.
+fn is_kept(line: &[u8]) -> Result<bool, ChunkError> {
     let colon = memchr::memchr(b':', line).ok_or(ChunkError::Trailer)?;
     let name = &line[..colon];
     if name.is_empty() || !name.iter().copied().all(is_token_byte) {
@@ -66,9 +74,16 @@ fn check_line(line: &[u8]) -> Result<(), ChunkError> {
     }
     // RFC 9110 section 6.5.1: nothing for framing, routing, authentication, request modifiers,
     // response controls or the format of the content. The fields that the gateway knows are of
-    // these kinds, but for the few that only describe.
+    // these kinds, but for the few that only describe. Those for framing and routing have no
+    // innocent reason to be here, and a recipient that merges them reads another message. Others
+    // are sent by careless servers: RFC 9112 section 7.1.2 lets whoever reads them drop them.
     match FieldId::of(name) {
-        FieldId::Other | FieldId::Etag | FieldId::Date | FieldId::Server | FieldId::Via => Ok(()),
-        _ => Err(ChunkError::ForbiddenTrailer),
+        FieldId::ContentLength | FieldId::TransferEncoding | FieldId::Host => {
+            Err(ChunkError::ForbiddenTrailer)
+        }
+        FieldId::Alias if is_framing_alias(name) => Err(ChunkError::ForbiddenTrailer),
+        FieldId::Etag | FieldId::Date | FieldId::Server | FieldId::Via => Ok(true),
+        FieldId::Other => Ok(!is_reserved(name)),
+        _ => Ok(false),
     }
 }

@@ -4,13 +4,10 @@ use std::net::IpAddr;
 
 use weir_protocol::http::{
     Field, FieldId, RequestBody, RequestHead, TargetForm, append_x_forwarded_for,
-    append_x_forwarded_host, append_x_forwarded_proto, is_hop_by_hop,
+    append_x_forwarded_host, append_x_forwarded_proto, is_hop_by_hop, is_reserved,
 };
 
 use super::{write_field, write_length};
-
-/// Fields under this prefix tell backends who is calling; a client's own are never passed on.
-const RESERVED_PREFIX: &[u8] = b"x-weir-";
 
 /// Who the gateway found to be calling.
 #[derive(Clone, Copy, Default)]
@@ -93,19 +90,9 @@ fn is_forwarded_request_field(field: &Field<'_>) -> bool {
         | FieldId::XForwardedPort
         | FieldId::Forwarded
         | FieldId::XRealIp => false,
-        FieldId::Other => !is_reserved(field.name),
+        FieldId::Other => !is_reserved(field.name.as_bytes()),
         _ => true,
     }
-}
-
-/// `X-Weir-…`, also with underscores, which CGI-like backends read as hyphens.
-fn is_reserved(name: &str) -> bool {
-    let prefix = name.as_bytes().get(..RESERVED_PREFIX.len());
-    prefix.is_some_and(|prefix| {
-        prefix.iter().zip(RESERVED_PREFIX).all(|(have, reserved)| {
-            have.eq_ignore_ascii_case(reserved) || (*have == b'_' && *reserved == b'-')
-        })
-    })
 }
 
 /// RFC 9110 section 10.1.4: of `TE`, only `trailers` crosses a hop.

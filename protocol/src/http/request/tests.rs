@@ -97,7 +97,15 @@ fn malformed_heads() {
         (b"GET / HTTP/1.\r\n\r\n", E::MalformedVersion),
         (b"GET / HTTP/11\r\n\r\n", E::MalformedVersion),
         (b"GET / HTTP/2.00\r\n\r\n", E::MalformedVersion),
-        (b"GET / HTTP/1.2\r\n\r\n", E::UnsupportedVersion),
+        (b"GET / HTTP/1.2\r\n\r\n", E::MissingHost),
+        (b"GET / HTTP/1.2\nHost: a\r\n\r\n", E::MalformedVersion),
+        (b"GET / HTTP/1.2\r\nHost: a\n\r\n", E::BareLf),
+        (b"GET / HTTP/1.2\r\nHost: a\r\n", E::NotOneHead),
+        (b"GET / HTTP/1.2\r\nHost: a\r\n\r\nX", E::NotOneHead),
+        (b"GET / HTTP/1.2\r\nHost : a\r\n\r\n", E::FieldName),
+        (b"GET  HTTP/1.2\r\nHost: a\r\n\r\n", E::RequestLine),
+        (b"GET / HTTP/1.10\r\nHost: a\r\n\r\n", E::RequestLine),
+        (b"GET / HTTP/3.0\r\n\r\n", E::UnsupportedVersion),
         (b"GET / HTTP/0.9\r\n\r\n", E::UnsupportedVersion),
         (b"PRI * HTTP/2.0\r\n\r\n", E::UnsupportedVersion),
     ];
@@ -185,6 +193,22 @@ fn hosts_are_asked_for() {
     assert_eq!(host("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n"), Ok(Some("b".to_owned())));
     assert_eq!(host("GET http://b/ HTTP/1.1\r\nHost: a b\r\n\r\n"), Err(E::Host));
     assert_eq!(host("GET http://b/ HTTP/1.0\r\n\r\n"), Ok(Some("b".to_owned())));
+}
+
+/// RFC 9110 section 2.5.
+#[test]
+fn a_later_minor_version_is_read_as_1_1() {
+    let head = b"\r\nPOST /a HTTP/1.2\r\nHost: a\r\nContent-Length: 3\r\nB:\tc \r\n\r\n";
+    with(head, |request| {
+        assert_eq!((request.version, request.host), (Version::Http11, Some("a")));
+        assert_eq!((request.method, request.target.path), (Method::Post, "/a"));
+        assert_eq!((request.body, request.persistent), (RequestBody::Length(3), true));
+        assert_eq!(request.by_name("b"), Some(b"c".as_slice()));
+        assert_eq!(request.len, head.len());
+    });
+    with(b"OPTIONS * HTTP/1.9\r\nHost: a\r\n\r\n", |request| {
+        assert_eq!(request.target.form, TargetForm::Asterisk);
+    });
 }
 
 #[test]

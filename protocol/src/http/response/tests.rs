@@ -54,7 +54,10 @@ fn status_lines() {
         (b"HTTP/1.1 200 OK\n\r\n", E::BareLf),
         (b"HTTP/1.1 200 OK\r\nA: b\nC: d\r\n\r\n", E::BareLf),
         (b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", E::FieldName),
-        (b"HTTP/1.1 200 OK\r\nA : b\r\n\r\n", E::FieldName),
+        (b"HTTP/1.1 200 OK\r\nA b: c\r\n\r\n", E::FieldName),
+        (b"HTTP/1.1 200 OK\r\n : c\r\n\r\n", E::FieldName),
+        (b"HTTP/1.1 200 OK\r\nA \r\n\r\n", E::FieldName),
+        (b"HTTP/1.1 200 OK\r\nA :\r\n c\r\n\r\n", E::FieldName),
         (b"HTTP/1.1 200 OK\r\nA: b\x00\r\n\r\n", E::FieldValue),
         (b"HTTP/2.0 200 OK\r\n\r\n", E::UnsupportedVersion),
         (b"HTTP/1 200 OK\r\n\r\n", E::MalformedVersion),
@@ -96,6 +99,19 @@ fn bodies_follow_section_6_3() {
         let head = format!("HTTP/1.1 {status} X\r\n{lines}\r\n");
         assert_eq!(framed(&head, &method), Ok((body, persistent)), "{status} {method:?} {lines}");
     }
+}
+
+/// RFC 9112 section 5.1: the name is what stands before the white space, for framing too.
+#[test]
+fn white_space_behind_names_is_removed() {
+    let head = b"HTTP/1.1 200 OK\r\nA \t : b\r\nContent-Length\t: 5\r\nConnection : close\r\n\r\n";
+    let mut store = FieldStore::new();
+    let response = parse_response(head, &mut store, &LIMITS, &Method::Get)
+        .expect("nothing else is wrong with it");
+    assert_eq!((response.body, response.persistent), (ResponseBody::Length(5), false));
+    assert_eq!(response.fields[0].name, "A");
+    let both = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding : chunked\r\n\r\n";
+    assert_eq!(framed(both, &Method::Get), Err(HeadError::BothFramings));
 }
 
 #[test]

@@ -57,6 +57,8 @@ fn asterisk_and_authority_forms_belong_to_their_methods() {
         ("a:443", Method::Get),
         ("a", Method::Connect),
         ("a:", Method::Connect),
+        ("a:0", Method::Connect),
+        ("a:00", Method::Connect),
         ("[::1]", Method::Connect),
         ("/", Method::Connect),
         ("http://a/", Method::Connect),
