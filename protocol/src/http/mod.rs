@@ -16,6 +16,7 @@ mod fields;
 mod forwarded;
 mod framing;
 mod head;
+mod max_forwards;
 mod path;
 mod problem;
 mod proxy_status;
@@ -26,6 +27,7 @@ mod scanner;
 mod target;
 mod trace_context;
 mod trailers;
+mod upgrade;
 mod via;
 
 pub use chunked::{
@@ -40,6 +42,7 @@ pub use forwarded::{
     is_forwarded_host, is_forwarded_port, is_forwarded_proto,
 };
 pub use head::{HeadLimits, Method, Version};
+pub use max_forwards::{Hops, HopsError};
 pub use path::{PathError, forwarded_path, normalise_path};
 pub use problem::{Member, PROBLEM_MEDIA_TYPE, Problem, reason_phrase};
 pub use proxy_status::{ProxyError, append_proxy_status};
@@ -49,4 +52,5 @@ pub use response::{ResponseBody, ResponseHead, parse_response};
 pub use scanner::HeadScanner;
 pub use target::{Target, TargetForm, host_without_port};
 pub use trace_context::{append_traceparent, append_tracestate, is_traceparent, is_tracestate};
+pub use upgrade::Protocol;
 pub use via::{append_via, count_via, is_pseudonym};

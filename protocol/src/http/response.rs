@@ -147,6 +147,10 @@ fn body_of(framing: Framing, status: u16, request_method: &Method<'_>) -> Respon
     if *request_method == Method::Head || matches!(status, 100..=199 | 204 | 304) {
         return ResponseBody::None;
     }
+    // Rule 2: what follows is a tunnel, whatever the fields say.
+    if *request_method == Method::Connect && matches!(status, 200..=299) {
+        return ResponseBody::None;
+    }
     match framing {
         // Rule 4.
         Framing::Chunked => ResponseBody::Chunked,

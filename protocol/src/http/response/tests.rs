@@ -129,6 +129,22 @@ fn http_1_0_backends() {
 }
 
 #[test]
+fn what_follows_a_2xx_to_connect_is_a_tunnel() {
+    let cases = [
+        ("200", "Content-Length: 5\r\n", ResponseBody::None),
+        ("299", "Transfer-Encoding: chunked\r\n", ResponseBody::None),
+        ("200", "", ResponseBody::None),
+        ("403", "Content-Length: 5\r\n", ResponseBody::Length(5)),
+        ("302", "", ResponseBody::UntilClose),
+    ];
+    for (status, lines, expected) in cases {
+        let head = format!("HTTP/1.1 {status} X\r\n{lines}\r\n");
+        let body = framed(&head, &Method::Connect).map(|(body, _)| body);
+        assert_eq!(body, Ok(expected), "{status} {lines}");
+    }
+}
+
+#[test]
 fn faulty_framing_is_refused_even_without_a_body() {
     let cases = [
         ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", HeadError::BothFramings),
