@@ -157,7 +157,7 @@ pub(super) fn named<'b>(fields: &[Field<'b>], name: &str) -> Option<&'b [u8]> {
 
 /// The elements of a comma-separated list without white space around them; empty ones are left
 /// out (RFC 9110 section 5.6.1.2). Not for lists whose elements may hold quoted strings.
-pub(super) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(trim_ows).filter(|element| !element.is_empty())
 }
 
@@ -170,6 +170,20 @@ pub(super) fn trim_ows(mut value: &[u8]) -> &[u8] {
         value = rest;
     }
     value
+}
+
+/// Whether `text` can name a field or a method (RFC 9110 section 5.6.2).
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    token(text.as_bytes()).is_some()
+}
+
+/// Whether `text` can be a field's value as it stands: visible ASCII, with spaces and tabs between
+/// (RFC 9110 section 5.5; what it only tolerates is left out).
+#[must_use]
+pub fn is_field_value(text: &str) -> bool {
+    trim_ows(text.as_bytes()).len() == text.len()
+        && text.bytes().all(|byte| byte.is_ascii() && is_value_byte(byte))
 }
 
 /// `value` as text when it is a token (RFC 9110 section 5.6.2).

@@ -53,7 +53,9 @@ pub enum Method<'b> {
 }
 
 impl<'b> Method<'b> {
-    pub(super) fn of(token: &'b str) -> Self {
+    /// The method that `token` names.
+    #[must_use]
+    pub fn of(token: &'b str) -> Self {
         match token {
             "GET" => Self::Get,
             "HEAD" => Self::Head,

@@ -42,8 +42,7 @@ pub fn forwarded_path<'a>(path: &'a str, scratch: &'a mut Vec<u8>) -> Result<&'a
     if is_normal(path) {
         return Ok(path);
     }
-    let slash = |window: &[u8]| window.eq_ignore_ascii_case(b"%2f");
-    if path.windows(3).any(slash) && has_dots_decoded(path) {
+    if hides_dots(path) {
         return Err(PathError::HiddenDots);
     }
     if path.first() != Some(&b'/') || !has_dots(path) {
@@ -51,6 +50,12 @@ pub fn forwarded_path<'a>(path: &'a str, scratch: &'a mut Vec<u8>) -> Result<&'a
     }
     without_dot_segments(path, scratch);
     Ok(scratch)
+}
+
+/// Whether `path` has dot segments next to encoded slashes.
+pub(super) fn hides_dots(path: &[u8]) -> bool {
+    let slash = |window: &[u8]| window.eq_ignore_ascii_case(b"%2f");
+    path.windows(3).any(slash) && has_dots_decoded(path)
 }
 
 /// `Some(1)` for `.`, `Some(2)` for `..`, in any encoding.
@@ -110,7 +115,7 @@ fn has_dots_decoded(path: &[u8]) -> bool {
 }
 
 /// Whether there is nothing to decode, merge or remove. May say no to a normal path.
-fn is_normal(path: &[u8]) -> bool {
+pub(super) fn is_normal(path: &[u8]) -> bool {
     memchr::memchr(b'%', path).is_none()
         && !path.windows(2).any(|pair| pair == b"//" || pair == b"/.")
 }
@@ -135,7 +140,7 @@ fn decode(path: &[u8], out: &mut Vec<u8>) -> Result<(), PathError> {
     Ok(())
 }
 
-fn hex(digit: Option<&u8>) -> Option<u8> {
+pub(super) fn hex(digit: Option<&u8>) -> Option<u8> {
     match digit? {
         digit @ b'0'..=b'9' => Some(digit - b'0'),
         digit @ b'a'..=b'f' => Some(digit - b'a' + 10),
@@ -145,7 +150,7 @@ fn hex(digit: Option<&u8>) -> Option<u8> {
 }
 
 /// In place: what is kept never grows. `..` at the root stays at the root.
-fn remove_segments(path: &mut Vec<u8>) {
+pub(super) fn remove_segments(path: &mut Vec<u8>) {
     let absolute = path.first() == Some(&b'/');
     let trailing = matches!(path.rsplit(|b| *b == b'/').next(), Some(b"" | b"." | b".."));
     let mut kept = 0;

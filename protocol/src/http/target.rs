@@ -116,7 +116,8 @@ pub(super) fn parse_host(value: &[u8]) -> Result<&str, HeadError> {
 /// RFC 3986 section 3.2, without user information and tighter where hosts are concerned: not
 /// empty, no `%` (routes compare hosts as they stand; a backend might decode first) and no `,`
 /// (which would read as two Host fields merged).
-fn is_authority(text: &str) -> bool {
+#[must_use]
+pub fn is_authority(text: &str) -> bool {
     let host = host_without_port(text);
     is_port(&text[host.len()..]) && is_host(host)
 }
