@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::backend::reset_on_close;
 use crate::message::{Framing, Head, Reader, Response, bad};
 use crate::wait::{Deadline, PATIENCE};
 
@@ -133,6 +134,11 @@ impl Client {
     #[track_caller]
     pub fn finish(&mut self) {
         self.reader.stream().shutdown(Shutdown::Write).expect("still connected");
+    }
+
+    /// Ends the connection with a reset.
+    pub fn reset(self) {
+        reset_on_close(self.reader.stream());
     }
 
     /// Waits for the peer to end the connection without another byte.

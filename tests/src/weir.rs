@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::process::{Finished, Process};
 use crate::wait::{self, PATIENCE};
-use crate::{binaries, ports, sandbox};
+use crate::{binaries, client, ports, sandbox};
 
 /// The parts of a configuration that most tests share: everything of the engine in the test's own
 /// folder. `[engine]` goes on for whoever appends keys, since it is the last table.
@@ -133,6 +133,17 @@ impl Weir {
     pub fn address(&self, name: &str) -> SocketAddr {
         let port = self.names.ports.get(name).unwrap_or_else(|| panic!("no port named {name}"));
         SocketAddr::from(([127, 0, 0, 1], *port))
+    }
+
+    /// A number of the control listener's `/metrics`, by its name with its labels.
+    ///
+    /// # Panics
+    /// When there is no such counter.
+    #[track_caller]
+    pub fn metric(&self, name: &str) -> u64 {
+        let page = client::get(self.address("control"), "/metrics", &[]);
+        let value = page.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no metric {name}"))
     }
 
     pub fn folder(&self) -> &Path {

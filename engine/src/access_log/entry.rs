@@ -11,7 +11,7 @@ use crate::runtime::UnixNanos;
 /// What is logged of one request. Byte fields come from the client and may hold anything.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
-    /// When the request's first byte arrived.
+    /// When the request's first byte arrived: when the answer ended is this and the duration.
     pub timestamp: UnixNanos,
     pub client: IpAddr,
     pub method: &'a [u8],

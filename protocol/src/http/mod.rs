@@ -39,14 +39,15 @@ pub use chunked::{
 pub use connection::{ConnectionOptions, is_hop_by_hop};
 pub use cors::OriginPattern;
 pub use error::HeadError;
-pub use fields::{FIELDS_CAP, Field, FieldId, FieldSet, FieldStore, is_reserved};
-pub use fields::{FIELDS_CAP, Field, FieldId, FieldStore, is_field_value, is_token, list_elements};
+pub use fields::{
+    FIELDS_CAP, Field, FieldId, FieldSet, FieldStore, is_field_value, is_reserved, is_token,
+    list_elements,
+};
 pub use forwarded::{
     ChainField, Hop, append_forwarded, append_x_forwarded_chain, append_x_forwarded_for,
     append_x_forwarded_host, append_x_forwarded_proto, client_address, is_forwarded,
     is_forwarded_host, is_forwarded_port, is_forwarded_proto,
 };
-pub use forwarded::{append_x_forwarded_for, append_x_forwarded_host, append_x_forwarded_proto};
 pub use head::{HeadLimits, Method, Version};
 pub use max_forwards::{Hops, HopsError};
 pub use path::{PathError, forwarded_path, normalise_path};
@@ -58,7 +59,6 @@ pub use request_id::{REQUEST_ID_CHARACTERS, is_request_id, request_id};
 pub use response::{ResponseBody, ResponseHead, parse_response};
 pub use rewrite::{PathTail, is_legal_path, normalised_path, path_below};
 pub use scanner::HeadScanner;
-pub use target::{Target, TargetForm, host_without_port};
 pub use target::{Target, TargetForm, host_without_port, is_authority};
 pub use trace_context::{append_traceparent, append_tracestate, is_traceparent, is_tracestate};
 pub use upgrade::Protocol;

@@ -44,6 +44,17 @@ fn upstreams() {
             "12:19: \"rise\" in [upstream.health]: must be between 1 and 100, not 0",
         ),
         (
+            "retry = { attempts = 0, budget = 101, floors = 1 }",
+            "12:22: \"attempts\" in [upstream.retry]: must be between 1 and 10, not 0\n\
+             12:34: \"budget\" in [upstream.retry]: must be between 0 and 100, not 101\n\
+             12:39: unknown key \"floors\" in [upstream.retry]; did you mean \"floor\"?",
+        ),
+        (
+            "retry = 2",
+            "12:9: \"retry\" in [[upstream]] must be a table: write [upstream.retry], not an \
+             integer",
+        ),
+        (
             "health = 3",
             "12:10: \"health\" in [[upstream]] must be a table: write [upstream.health], not an \
              integer",
