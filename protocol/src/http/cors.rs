@@ -1,7 +1,6 @@
 //! Origins, as cross-origin requests name them (Fetch standard, section 3.2; RFC 6454 section 6.2).
 
 use super::is_authority;
-use super::target::host_without_port;
 
 /// The longest `Origin` that is looked at: scheme, a host name of 253 bytes, port.
 const ORIGIN_BYTES_MAX: usize = 512;
