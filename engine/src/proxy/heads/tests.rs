@@ -2,6 +2,8 @@ use super::*;
 use weir_protocol::http::{FieldStore, HeadLimits, Method, parse_request, parse_response};
 use weir_protocol::limit::fields::Standing;
 
+mod properties;
+
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 16_384, target_bytes: 8192, fields: 100 };
 
 fn forwarded(request: &str) -> String {
