@@ -135,7 +135,7 @@ fn answers_that_could_be_read_in_two_ways_are_not_passed_on(runtime: Runtime) {
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\nX: 1\nContent-Length: 5\r\n\r\nhello",
-        "HTTP/1.1 200 OK\r\nX : 1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX y: 1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nX: 1\r\n folded\r\n\r\n",
         "HTTP/1.1 200 OK\nContent-Length: 5\n\nhello",
         "HTTP/1.1 20 OK\r\n\r\n",

@@ -103,3 +103,13 @@ fn head_keeps_the_length_of_what_is_not_sent_and_204_has_none() {
     let empty = answered("HTTP/1.1 204 No Content\r\n\r\n", &Method::Get, Version::Http10, true);
     assert_eq!(empty, "HTTP/1.1 204 No Content\r\nDate: now\r\nConnection: keep-alive\r\n\r\n");
 }
+
+/// RFC 9112 section 5.1.
+#[test]
+fn white_space_behind_a_backends_field_names_is_removed() {
+    let answer = "HTTP/1.1 200 OK\r\nDate : d\r\nX-A\t: b\r\nContent-Length : 2\r\n\r\n";
+    assert_eq!(
+        answered(answer, &Method::Get, Version::Http11, true),
+        "HTTP/1.1 200 OK\r\nDate: d\r\nX-A: b\r\nContent-Length: 2\r\n\r\n"
+    );
+}
