@@ -2,6 +2,7 @@
 //! steers them. `docs/architecture.md` draws the way of a request through these modules.
 
 pub mod access_log;
+pub mod addresses;
 pub mod admission;
 pub mod config;
 pub mod control;

@@ -3,11 +3,14 @@
 //! What must outlive a swap is not in here but referred to: backends come from the [`Registry`],
 //! counters from the slot table under names that stay the same.
 
+mod forwarding;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use forwarding::Forwarding;
 use ring::digest;
 use weir_protocol::http::HeadLimits;
 use weir_protocol::jwt;
@@ -35,6 +38,7 @@ pub struct Snapshot {
     pub limits: Vec<Limit>,
     pub jwt: Option<TokenVerifier>,
     pub head_limits: HeadLimits,
+    pub forwarding: Forwarding,
     /// SHA-256 of an API key to its index in the configuration.
     keys: BTreeMap<[u8; 32], usize>,
 }
@@ -104,6 +108,7 @@ impl Snapshot {
                 target_bytes: http.target_bytes_max,
                 fields: http.fields_max,
             },
+            forwarding: Forwarding::new(&config),
             keys: config.keys.iter().enumerate().map(|(i, key)| (key.digest, i)).collect(),
             config,
         })

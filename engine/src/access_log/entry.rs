@@ -41,7 +41,7 @@ pub struct Entry<'a> {
     pub decision: &'a str,
     /// Name of the limit that decided.
     pub limit: Option<&'a str>,
-    /// The client's `X-Request-Id`.
+    /// The client's `X-Request-Id`, or the one that was made.
     pub request_id: Option<&'a [u8]>,
     pub user_agent: Option<&'a [u8]>,
     pub shard: usize,

@@ -8,9 +8,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 mod change;
 mod document;
 mod fault;
+mod forwarding;
 mod names;
 mod node;
 mod parse;
@@ -20,6 +23,7 @@ mod suggest;
 mod tests;
 
 pub use fault::{Fault, Faults, Position};
+pub use forwarding::{ForwardedFields, ForwardingConfig, RequestIds, TraceContexts};
 
 /// The most limits one route may name, so that admission keeps a request's charges in place.
 pub const LIMITS_PER_ROUTE_MAX: usize = 8;
@@ -30,6 +34,7 @@ pub struct Config {
     pub engine: EngineConfig,
     pub control: ControlConfig,
     pub http: HttpConfig,
+    pub forwarding: ForwardingConfig,
     pub access_log: AccessLog,
     pub listeners: Vec<ListenerConfig>,
     /// The four default tiers, changed where the file names them, then the file's own as written.
@@ -121,6 +126,8 @@ pub struct ListenerConfig {
     /// `address` as text unless the file names it; `control` for the control listener.
     pub name: String,
     pub address: SocketAddr,
+    /// Peers that may say whose request they pass on. Default none.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// `count` requests in any `window`.

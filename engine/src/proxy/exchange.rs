@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use weir_protocol::http::{
-    FieldId, FieldStore, Method, RequestBody, RequestHead, forwarded_path, parse_request,
+    FieldStore, Method, RequestBody, RequestHead, forwarded_path, parse_request,
 };
 
 use super::answer::{Answer, AnswerContext};
@@ -12,6 +12,7 @@ use super::heads::CallerFields;
 use super::io::{LINGER, linger, write_answer};
 use super::origin::Origin;
 use super::receive::{HeadFault, read_head, refuse_head};
+use super::trail::Trail;
 use super::watch::Watch;
 use crate::access_log::{Entry, write_line};
 use crate::admission::{Caller, Decision};
@@ -46,7 +47,8 @@ pub async fn exchange<R: Runtime>(shard: Rc<Shard<R>>, desk: Rc<Desk<R>>) {
                         let mut exchange = Exchange {
                             shard: &shard,
                             snapshot: &snapshot,
-                            origin: Origin::of(&connection),
+                            origin: Origin::of(&connection, &head, &snapshot.forwarding),
+                            trail: Trail::of(&head, &snapshot.forwarding, &shard),
                             connection: &mut connection,
                             head: &head,
                             spare: &inbound.data()[end..],
@@ -107,6 +109,7 @@ pub(super) struct Exchange<'e, R: Runtime> {
     /// Bytes that were read behind the head.
     spare: &'e [u8],
     pub(super) origin: Origin,
+    pub(super) trail: Trail<'e>,
     pub(super) started: Instant,
 }
 
@@ -189,7 +192,8 @@ impl<'e, R: Runtime> Exchange<'e, R> {
                     head: self.head,
                     path,
                     spare: self.spare,
-                    origin: self.origin,
+                    origin: &self.origin,
+                    trail: &self.trail,
                     upstream,
                     cursor: self.snapshot.cursor(judged.upstream),
                     caller: caller_fields(&decision.caller, self.snapshot),
@@ -252,7 +256,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             host: self.head.host.map(str::as_bytes),
             http_version: self.head.version.as_str(),
             user_agent: self.head.by_name("user-agent"),
-            request_id: self.head.get(FieldId::XRequestId),
+            request_id: self.trail.request_id.get(),
             status: account.status,
             bytes_in: self.head.len as u64 + account.request_bytes,
             bytes_out: account.response_bytes,

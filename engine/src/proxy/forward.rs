@@ -12,6 +12,7 @@ use super::heads::{CallerFields, RequestPlan, write_request};
 use super::origin::Origin;
 use super::pump::{Pump, Sink, Source};
 use super::retry::{Failure, Permit, Retry, Tried};
+use super::trail::Trail;
 use super::upload::Upload;
 use super::watch::Watch;
 use crate::runtime::{Instant, Runtime, Transport};
@@ -27,7 +28,8 @@ pub(super) struct Forward<'f, R: Runtime> {
     /// The path as the backend gets it.
     pub(super) path: &'f [u8],
     pub(super) spare: &'f [u8],
-    pub(super) origin: Origin,
+    pub(super) origin: &'f Origin,
+    pub(super) trail: &'f Trail<'f>,
     pub(super) upstream: &'f Upstream,
     pub(super) cursor: &'f Cell<usize>,
     pub(super) caller: CallerFields<'f>,
@@ -198,11 +200,16 @@ impl<R: Runtime> Forward<'_, R> {
         let buffers = &self.shard.buffers;
         let mut out = buffers.output();
         let host = self.head.host.unwrap_or_else(|| backend.host());
-        let client = self.origin.address;
-        write_request(
-            &mut out,
-            &RequestPlan { head: self.head, path: self.path, host, client, caller: self.caller },
-        );
+        let plan = RequestPlan {
+            head: self.head,
+            path: self.path,
+            host,
+            origin: self.origin,
+            trail: self.trail,
+            forwarding: &self.snapshot.forwarding,
+            caller: self.caller,
+        };
+        write_request(&mut out, &plan);
         let most = self.snapshot.config.http.body_bytes_max;
         match self.head.body {
             RequestBody::None => {

@@ -17,6 +17,7 @@ mod pool;
 mod pump;
 mod receive;
 mod retry;
+mod trail;
 mod upload;
 mod watch;
 

@@ -8,6 +8,7 @@ mod date;
 mod lot;
 mod mailbox;
 mod place;
+mod random;
 mod slab;
 mod worker;
 
@@ -23,6 +24,7 @@ use std::time::Duration;
 pub use buffers::{Buffers, Class, Input, Output};
 pub use connection::Connection;
 pub use mailbox::Mailbox;
+pub use random::Random;
 pub use worker::Desk;
 
 use crate::access_log::ShardLog;
@@ -71,6 +73,7 @@ pub struct Shard<R: Runtime> {
     pub runtime: R,
     pub timers: Timers,
     pub buffers: Buffers,
+    pub random: Random,
     pub pool: Pool<Transport<R::Stream>>,
     pub table: Arc<SlotTable>,
     pub metrics: Arc<ShardMetrics>,
@@ -168,6 +171,7 @@ impl<R: Runtime> Shard<R> {
             parked_sweep: timers.timer(),
             timers,
             buffers: Buffers::default(),
+            random: Random::default(),
             table: setup.table,
             metrics: setup.metrics,
             snapshot: RefCell::new(Rc::new(ShardSnapshot::new(setup.snapshot, setup.id))),

@@ -1,6 +1,6 @@
 //! What says who is behind the gateway: `X-Forwarded-*` and `Forwarded` (RFC 7239).
 //!
-//! [`client_address`] reads what trusted proxies wrote; the rest appends to a head that is being
+//! [`client_of`] reads what trusted proxies wrote; the rest appends to a head that is being
 //! written. Whom to trust is the caller's business.
 
 use std::io::Write;
@@ -14,26 +14,24 @@ mod element;
 #[cfg(test)]
 mod tests;
 
-pub use chain::{ChainField, client_address};
+pub use chain::{ChainField, Client, client_of};
 pub use element::is_forwarded;
 
-/// Appends `X-Forwarded-For` with one address, an IPv4 one also when it came through an IPv6
-/// socket.
-pub fn append_x_forwarded_for(out: &mut Vec<u8>, address: IpAddr) {
-    out.extend_from_slice(b"X-Forwarded-For: ");
-    append_address(out, address);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends `X-Forwarded-For` with the values of an earlier proxy's fields, then `peer`, that
-/// proxy's own address. `earlier` are values of parsed fields.
-pub fn append_x_forwarded_chain<'v>(
+/// Appends `X-Forwarded-For`: the values of an earlier proxy's fields, then `client` where that
+/// proxy named it in another way, then `peer`, who sent the request here. Addresses are IPv4 ones
+/// also when they came through an IPv6 socket.
+pub fn append_x_forwarded_for<'v>(
     out: &mut Vec<u8>,
     earlier: impl Iterator<Item = &'v [u8]>,
+    client: Option<IpAddr>,
     peer: IpAddr,
 ) {
     out.extend_from_slice(b"X-Forwarded-For: ");
     append_values(out, earlier);
+    if let Some(client) = client {
+        append_address(out, client);
+        out.extend_from_slice(b", ");
+    }
     append_address(out, peer);
     out.extend_from_slice(b"\r\n");
 }
@@ -138,10 +136,18 @@ fn append_address(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
-/// Whether a trusted proxy's `X-Forwarded-Proto` can be passed on: one scheme of the web.
+/// Whether the client uses TLS, by `X-Forwarded-Proto` or the `proto` of `Forwarded`; `None` when
+/// it does not say.
 #[must_use]
-pub fn is_forwarded_proto(value: &[u8]) -> bool {
-    matches!(value, b"http" | b"https" | b"ws" | b"wss")
+pub fn is_forwarded_tls(value: &[u8]) -> Option<bool> {
+    let is = |scheme: &str| value.eq_ignore_ascii_case(scheme.as_bytes());
+    if is("https") || is("wss") {
+        Some(true)
+    } else if is("http") || is("ws") {
+        Some(false)
+    } else {
+        None
+    }
 }
 
 /// Whether a trusted proxy's `X-Forwarded-Host` can be passed on: one host, as in `Host`.

@@ -44,9 +44,9 @@ pub use fields::{
     list_elements,
 };
 pub use forwarded::{
-    ChainField, Hop, append_forwarded, append_x_forwarded_chain, append_x_forwarded_for,
-    append_x_forwarded_host, append_x_forwarded_proto, client_address, is_forwarded,
-    is_forwarded_host, is_forwarded_port, is_forwarded_proto,
+    ChainField, Client, Hop, append_forwarded, append_x_forwarded_for, append_x_forwarded_host,
+    append_x_forwarded_proto, client_of, is_forwarded, is_forwarded_host, is_forwarded_port,
+    is_forwarded_tls,
 };
 pub use head::{HeadLimits, Method, Version};
 pub use max_forwards::{Hops, HopsError};

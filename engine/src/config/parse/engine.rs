@@ -15,6 +15,7 @@ use super::super::{
     AccessLog, ControlConfig, EngineConfig, HttpConfig, ListenerConfig, RuntimeChoice, Shards,
 };
 use super::CONTROL;
+use super::forwarding::trusted_proxies;
 
 /// Linux counts CPUs in sets of 1,024 (sched_setaffinity(2)).
 const CPUS_MAX: usize = 1024;
@@ -253,7 +254,7 @@ pub(super) fn listeners(
     }
     if let Some(address) = control {
         let name = names.add_text(None, CONTROL.to_owned());
-        listeners.push(ListenerConfig { name, address });
+        listeners.push(ListenerConfig { name, address, trusted_proxies: Vec::new() });
     }
     (listeners, names)
 }
@@ -285,7 +286,8 @@ fn listener(
             names.add_text(node.as_ref(), text)
         }
     };
-    table.not_yet(&["tls", "trusted_proxies", "proxy_protocol"]);
+    let trusted_proxies = trusted_proxies(&mut table);
+    table.not_yet(&["tls", "proxy_protocol"]);
     table.finish();
-    ListenerConfig { name, address: address.unwrap_or(PLACEHOLDER) }
+    ListenerConfig { name, address: address.unwrap_or(PLACEHOLDER), trusted_proxies }
 }

@@ -9,6 +9,7 @@ use super::fault::{Fault, Faults, Position, Quoted};
 use super::{Auth, Config, LimitKey, PathPattern, RouteConfig, RouteTarget};
 
 mod engine;
+mod forwarding;
 mod identity;
 mod limit;
 mod route;
@@ -94,6 +95,7 @@ fn assemble(mut document: Table<'_>, variable: Variable<'_>) -> Config {
     let engine = engine::engine(document.table("engine"));
     let control = engine::control(document.table("control"));
     let http = engine::http(document.table("http"));
+    let forwarding = forwarding::forwarding(document.table("forwarding"));
     let access_log = engine::access_log(document.table("access_log"));
     let (listeners, listener_names) =
         engine::listeners(document.tables("listener"), control.address);
@@ -125,6 +127,7 @@ fn assemble(mut document: Table<'_>, variable: Variable<'_>) -> Config {
         engine,
         control,
         http,
+        forwarding,
         access_log,
         listeners,
         tiers,

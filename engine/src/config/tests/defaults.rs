@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use weir_protocol::http::ChainField;
+
 use super::super::*;
 use super::{SAMPLE, parse, right};
 
@@ -47,9 +49,23 @@ fn the_least_file_has_every_default() {
             requests_per_connection: 10_000,
         }
     );
+    assert_eq!(
+        config.forwarding,
+        ForwardingConfig {
+            client_address: ChainField::XForwardedFor,
+            forwarded: ForwardedFields::XForwarded,
+            request_id: RequestIds::Keep,
+            request_id_in_response: false,
+            trace_context: TraceContexts::Pass,
+            via: Some("weir".to_owned()),
+            via_in_response: false,
+            proxy_status: true,
+        }
+    );
     assert_eq!(config.access_log, AccessLog::Stdout);
     assert_eq!(config.listeners.len(), 1);
     assert_eq!(config.listeners[0].name, "127.0.0.1:8080");
+    assert_eq!(config.listeners[0].trusted_proxies, []);
     assert_eq!((config.keys.len(), &config.jwt, config.limits.len()), (0, &None, 0));
 }
 
@@ -129,7 +145,10 @@ fn default_limit_key_and_jwt() {
 
 #[test]
 fn empty_tables_have_every_default() {
-    assert_eq!(right("[engine]\n[control]\n[http]\n[access_log]\n[tiers]\n"), right(""));
+    assert_eq!(
+        right("[engine]\n[control]\n[http]\n[forwarding]\n[access_log]\n[tiers]\n"),
+        right("")
+    );
 }
 
 /// Each commented key of the sample is set to its default: switching it on changes nothing.
@@ -152,7 +171,7 @@ fn the_sample_shows_the_defaults() {
         assert_eq!(config, sample, "{key}");
         switched += 1;
     }
-    assert_eq!(switched, 29, "keys shown with their defaults");
+    assert_eq!(switched, 38, "keys shown with their defaults");
 }
 
 #[test]

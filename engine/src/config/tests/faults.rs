@@ -4,6 +4,7 @@
 use super::{parse, parse_with_least};
 
 mod callers;
+mod forwarding;
 mod routing;
 
 #[track_caller]
@@ -66,6 +67,7 @@ fn unknown_keys_in_every_table() {
         ("[engine]", "[engine]"),
         ("[control]", "[control]"),
         ("[http]", "[http]"),
+        ("[forwarding]", "[forwarding]"),
         ("[access_log]", "[access_log]"),
         ("[jwt]\nsecret_env = \"SECRET\"", "[jwt]"),
         ("[[listener]]\naddress = \"127.0.0.1:1\"", "[[listener]]"),
@@ -275,7 +277,6 @@ fn features_of_the_design_are_refused_not_ignored() {
 [[listener]]
 address = "0.0.0.0:8080"
 tls = { certificate = "c.pem", key = "k.pem" }
-trusted_proxies = ["10.0.0.0/8"]
 [[limit]]
 name = "per-address"
 key = "address"
@@ -299,14 +300,13 @@ cache = { ttl = "30s" }
     let lines: Vec<&str> = faults.lines().collect();
     let expected = [
         (4, "tls"),
-        (5, "trusted_proxies"),
-        (10, "strict"),
-        (11, "ban"),
-        (14, "least_connections"),
-        (15, "breaker"),
-        (16, "queue"),
-        (19, "weight"),
-        (23, "cache"),
+        (9, "strict"),
+        (10, "ban"),
+        (13, "least_connections"),
+        (14, "breaker"),
+        (15, "queue"),
+        (18, "weight"),
+        (22, "cache"),
     ];
     assert_eq!(lines.len(), expected.len(), "{faults}");
     for (line, (number, word)) in lines.iter().zip(expected) {

@@ -21,6 +21,9 @@ fn what_lives_on_changes_freely() {
 address = "127.0.0.1:5000"
 [http]
 fields_max = 5
+[forwarding]
+via = "edge"
+request_id = "off"
 [tiers]
 free = "6/1m"
 [[limit]]

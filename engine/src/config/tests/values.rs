@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use weir_protocol::http::ChainField;
+
 use super::super::*;
 use super::{SAMPLE, parse, right};
 
@@ -50,6 +52,33 @@ output = "./access.log"
     assert_eq!(right("[access_log]\noutput = \"off\"").access_log, AccessLog::Off);
     assert_eq!(right("[engine]\nshards = 4").engine.shards, Shards::Count(4));
     assert_eq!(right("[engine]\nshards = \"auto\"").engine.shards, Shards::Auto);
+}
+
+#[test]
+fn forwarding_and_whom_to_trust() {
+    let text = "[[listener]]\naddress = \"127.0.0.1:1\"\n\
+                trusted_proxies = [\"10.0.0.0/8\", \"192.0.2.1\", \"2001:db8::/32\"]\n\
+                [forwarding]\nclient_address = \"forwarded\"\nforwarded = \"both\"\n\
+                request_id = \"replace\"\nrequest_id_in_response = true\n\
+                trace_context = \"make\"\nvia = \"edge-1\"\nvia_in_response = true\n\
+                proxy_status = false\n";
+    let config = right(text);
+    let trusted: Vec<String> =
+        config.listeners[1].trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(trusted, ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]);
+    let expected = ForwardingConfig {
+        client_address: ChainField::Forwarded,
+        forwarded: ForwardedFields::Both,
+        request_id: RequestIds::Replace,
+        request_id_in_response: true,
+        trace_context: TraceContexts::Make,
+        via: Some("edge-1".to_owned()),
+        via_in_response: true,
+        proxy_status: false,
+    };
+    assert_eq!(config.forwarding, expected);
+    let nameless = right("[forwarding]\nvia = false\n").forwarding;
+    assert_eq!((nameless.via.as_deref(), nameless.pseudonym()), (None, "weir"));
 }
 
 #[test]

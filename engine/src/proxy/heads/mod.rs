@@ -7,6 +7,7 @@ mod request;
 mod response;
 #[cfg(test)]
 mod tests;
+mod trail;
 
 use weir_protocol::http::Version;
 

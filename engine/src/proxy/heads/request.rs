@@ -1,13 +1,14 @@
 //! Requests, as backends get them.
 
-use std::net::IpAddr;
-
 use weir_protocol::http::{
-    Field, FieldId, RequestBody, RequestHead, TargetForm, append_x_forwarded_for,
-    append_x_forwarded_host, append_x_forwarded_proto, is_hop_by_hop, is_reserved,
+    Field, FieldId, RequestBody, RequestHead, TargetForm, is_hop_by_hop, is_reserved,
 };
 
+use super::super::origin::Origin;
+use super::super::trail::Trail;
+use super::trail::{write_origin, write_trail};
 use super::{write_field, write_length};
+use crate::snapshot::Forwarding;
 
 /// Who the gateway found to be calling.
 #[derive(Clone, Copy, Default)]
@@ -24,7 +25,9 @@ pub(in crate::proxy) struct RequestPlan<'a> {
     pub(in crate::proxy) path: &'a [u8],
     /// The request's own, if it has one.
     pub(in crate::proxy) host: &'a str,
-    pub(in crate::proxy) client: IpAddr,
+    pub(in crate::proxy) origin: &'a Origin,
+    pub(in crate::proxy) trail: &'a Trail<'a>,
+    pub(in crate::proxy) forwarding: &'a Forwarding,
     pub(in crate::proxy) caller: CallerFields<'a>,
 }
 
@@ -45,11 +48,10 @@ pub(in crate::proxy) fn write_request(out: &mut Vec<u8>, plan: &RequestPlan<'_>)
     if head.expect_continue {
         out.extend_from_slice(b"Expect: 100-continue\r\n");
     }
-    append_x_forwarded_for(out, plan.client);
-    append_x_forwarded_proto(out, false);
-    if let Some(host) = head.host {
-        append_x_forwarded_host(out, host);
-    }
+    write_origin(out, head, plan.origin, plan.forwarding);
+    write_trail(out, head, plan.trail);
+    // RFC 9110 section 7.6.3, behind the fields of earlier proxies.
+    out.extend_from_slice(plan.forwarding.via_line(head.version));
     write_caller(out, plan.caller);
     match head.body {
         RequestBody::None => {}
@@ -78,7 +80,7 @@ fn write_request_line(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, path: &[u8]
     out.extend_from_slice(b" HTTP/1.1\r\n");
 }
 
-/// Framing, forwarding and caller fields are written anew.
+/// Framing, forwarding, identifying and caller fields are written anew.
 fn is_forwarded_request_field(field: &Field<'_>) -> bool {
     match field.id {
         FieldId::Host
@@ -89,7 +91,10 @@ fn is_forwarded_request_field(field: &Field<'_>) -> bool {
         | FieldId::XForwardedHost
         | FieldId::XForwardedPort
         | FieldId::Forwarded
-        | FieldId::XRealIp => false,
+        | FieldId::XRealIp
+        | FieldId::XRequestId
+        | FieldId::Traceparent
+        | FieldId::Tracestate => false,
         FieldId::Other => !is_reserved(field.name.as_bytes()),
         _ => true,
     }

@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use super::super::fields::trim_ows;
 use super::super::{Field, FieldId};
 use super::element::read_element;
+use super::is_forwarded_tls;
 
 /// Entries looked at in one chain, empty ones included; real chains have three or four.
 const ENTRIES_MAX: usize = 64;
@@ -36,47 +37,58 @@ impl ChainField {
         }
     }
 
-    /// The address that an entry names; `None` when it names none, or is malformed.
-    fn address(self, entry: &[u8]) -> Option<IpAddr> {
-        let address = match self {
-            Self::XForwardedFor | Self::XRealIp => plain_address(entry),
-            Self::Forwarded => node_address(read_element(entry)?.from?),
+    /// Whom an entry names; `None` when it names nobody, or is malformed.
+    fn client(self, entry: &[u8]) -> Option<Client> {
+        let (address, tls) = match self {
+            Self::XForwardedFor | Self::XRealIp => (plain_address(entry)?, None),
+            Self::Forwarded => {
+                let element = read_element(entry)?;
+                (node_address(element.from?)?, element.proto.and_then(is_forwarded_tls))
+            }
         };
-        address.map(|address| address.to_canonical())
+        Some(Client { address: address.to_canonical(), tls })
     }
+}
+
+/// Who sent a request, as far as trusted proxies tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// An IPv4 address also when it is written as an IPv6 one.
+    pub address: IpAddr,
+    /// Whether it used TLS, where the field that names it says so.
+    pub tls: Option<bool>,
 }
 
 /// Who sent the request that `peer`, a trusted proxy, passed on: the first address from the right
 /// that is not trusted, else the leftmost one. An entry that names no address (`unknown`, an
-/// obfuscated identifier, nonsense) ends the walk at the address before it. An IPv4 address is
-/// one also when it is written as an IPv6 one.
+/// obfuscated identifier, nonsense) ends the walk at the address before it.
 #[must_use]
-pub fn client_address(
+pub fn client_of(
     fields: &[Field<'_>],
     chain: ChainField,
     peer: IpAddr,
     is_trusted: impl Fn(IpAddr) -> bool,
-) -> IpAddr {
-    let mut address = peer.to_canonical();
+) -> Client {
+    let mut client = Client { address: peer.to_canonical(), tls: None };
     let mut entries = 0;
     for field in fields.iter().rev().filter(|field| field.id == chain.id()) {
         for entry in FromTheRight::new(field.value, chain) {
             entries += 1;
-            if entries > ENTRIES_MAX || !is_trusted(address) {
-                return address;
+            if entries > ENTRIES_MAX || !is_trusted(client.address) {
+                return client;
             }
             if entry.is_empty() {
                 // RFC 9110 section 5.6.1.2: empty elements of a list do not count.
                 continue;
             }
-            let Some(next) = chain.address(entry) else { return address };
-            address = next;
+            let Some(next) = chain.client(entry) else { return client };
+            client = next;
             if chain == ChainField::XRealIp {
-                return address;
+                return client;
             }
         }
     }
-    address
+    client
 }
 
 /// The elements of a list from its end, without the white space around them.

@@ -8,6 +8,7 @@ use super::chain::{ChainField, FromTheRight};
 pub(super) struct Element<'v> {
     /// The node of `for`, without quotes. Escapes in it are left as they are: no address has one.
     pub(super) from: Option<&'v [u8]>,
+    pub(super) proto: Option<&'v [u8]>,
 }
 
 /// Whether `value` is a well-formed `Forwarded`, which no reader can take for another one.
@@ -18,9 +19,9 @@ pub fn is_forwarded(value: &[u8]) -> bool {
 }
 
 /// `[ forwarded-pair ] *( ";" [ forwarded-pair ] )`, with white space around pairs, which some
-/// write. `None` when it is malformed, or has two `for`.
+/// write. `None` when it is malformed, or has one of ours twice.
 pub(super) fn read_element(element: &[u8]) -> Option<Element<'_>> {
-    let mut from = None;
+    let mut found = Element { from: None, proto: None };
     let mut rest = element;
     loop {
         rest = skip_ows(rest);
@@ -29,10 +30,17 @@ pub(super) fn read_element(element: &[u8]) -> Option<Element<'_>> {
             continue;
         }
         if rest.is_empty() {
-            return Some(Element { from });
+            return Some(found);
         }
         let (name, value, after) = read_pair(rest)?;
-        if name.eq_ignore_ascii_case(b"for") && from.replace(value).is_some() {
+        let before = if name.eq_ignore_ascii_case(b"for") {
+            found.from.replace(value)
+        } else if name.eq_ignore_ascii_case(b"proto") {
+            found.proto.replace(value)
+        } else {
+            None
+        };
+        if before.is_some() {
             return None;
         }
         rest = match skip_ows(after) {

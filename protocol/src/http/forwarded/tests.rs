@@ -17,7 +17,7 @@ fn found(chain: ChainField, values: &[&[u8]], peer: IpAddr) -> IpAddr {
         // Fields of other names are nobody's business.
         .chain([Field { id: FieldId::Cookie, name: "", value: b"9.9.9.9" }])
         .collect();
-    client_address(&fields, chain, peer, is_trusted)
+    client_of(&fields, chain, peer, is_trusted).address
 }
 
 #[track_caller]
@@ -115,6 +115,20 @@ fn malformed_and_obfuscated_elements_end_the_walk() {
     );
 }
 
+/// The scheme is that of the element which names the client, not of a hop behind it.
+#[test]
+fn forwarded_tells_whether_its_client_uses_tls() {
+    let tls = |value: &str| {
+        let field = Field { id: FieldId::Forwarded, name: "", value: value.as_bytes() };
+        client_of(&[field], ChainField::Forwarded, [10, 0, 0, 1].into(), is_trusted).tls
+    };
+    assert_eq!(tls("for=192.0.2.1;proto=https, for=10.0.0.2;proto=http"), Some(true));
+    assert_eq!(tls("for=192.0.2.1;proto=\"http\", for=10.0.0.2;proto=https"), Some(false));
+    assert_eq!(tls("for=6.6.6.6;proto=https, for=192.0.2.1"), None);
+    assert_eq!(tls("for=192.0.2.1;proto=gopher"), None);
+    assert_eq!(tls("for=192.0.2.1;proto=http;proto=https"), None);
+}
+
 #[test]
 fn x_real_ip_is_one_address() {
     check(
@@ -160,8 +174,11 @@ fn well_formed_values_are_told_from_others() {
 #[test]
 fn other_fields_of_trusted_proxies() {
     let judge = |is: fn(&[u8]) -> bool, value: &str| is(value.as_bytes());
-    for (valid, invalid) in [("https", "HTTPS"), ("http", "https, http"), ("wss", "")] {
-        assert!(judge(is_forwarded_proto, valid) && !judge(is_forwarded_proto, invalid));
+    for (scheme, tls) in [("https", true), ("http", false), ("WSS", true), ("ws", false)] {
+        assert_eq!(is_forwarded_tls(scheme.as_bytes()), Some(tls), "{scheme}");
+    }
+    for scheme in ["", "https, http", "ftp", "https "] {
+        assert_eq!(is_forwarded_tls(scheme.as_bytes()), None, "{scheme}");
     }
     for (valid, invalid) in [("a.test:80", "a.test, b.test"), ("[::1]", "a@b"), ("a", "")] {
         assert!(judge(is_forwarded_host, valid) && !judge(is_forwarded_host, invalid));
@@ -179,7 +196,9 @@ fn written(append: impl FnOnce(&mut Vec<u8>)) -> String {
 
 #[test]
 fn addresses_are_written_in_their_shortest_form() {
-    let line = |client: &str| written(|out| append_x_forwarded_for(out, client.parse().unwrap()));
+    let line = |client: &str| {
+        written(|out| append_x_forwarded_for(out, [].into_iter(), None, client.parse().unwrap()))
+    };
     assert_eq!(line("203.0.113.9"), "X-Forwarded-For: 203.0.113.9\r\n");
     assert_eq!(line("::ffff:10.0.0.255"), "X-Forwarded-For: 10.0.0.255\r\n");
     assert_eq!(line("2001:db8:0:0::1"), "X-Forwarded-For: 2001:db8::1\r\n");
@@ -188,12 +207,24 @@ fn addresses_are_written_in_their_shortest_form() {
 #[test]
 fn lines_are_appended() {
     let lines = written(|out| {
-        append_x_forwarded_chain(out, [&b"a, b"[..], b"", b" c"].into_iter(), [10, 0, 0, 1].into());
+        append_x_forwarded_for(
+            out,
+            [&b"a, b"[..], b"", b" c"].into_iter(),
+            None,
+            [10, 0, 0, 1].into(),
+        );
+        append_x_forwarded_for(
+            out,
+            [].into_iter(),
+            Some([192, 0, 2, 1].into()),
+            [10, 0, 0, 1].into(),
+        );
         append_x_forwarded_proto(out, true);
         append_x_forwarded_proto(out, false);
         append_x_forwarded_host(out, "api.example:8080");
     });
-    let expected = "X-Forwarded-For: a, b, c, 10.0.0.1\r\nX-Forwarded-Proto: https\r\n\
+    let expected = "X-Forwarded-For: a, b, c, 10.0.0.1\r\nX-Forwarded-For: 192.0.2.1, 10.0.0.1\r\n\
+                    X-Forwarded-Proto: https\r\n\
                     X-Forwarded-Proto: http\r\nX-Forwarded-Host: api.example:8080\r\n";
     assert_eq!(lines, expected);
 }
@@ -262,7 +293,7 @@ proptest! {
         prop_assert_eq!(found(ChainField::Forwarded, &[value.as_bytes()], next_hop), expected);
         let earlier = client.to_string();
         let chain = written(|out| {
-            append_x_forwarded_chain(out, [earlier.as_bytes()].into_iter(), peer);
+            append_x_forwarded_for(out, [earlier.as_bytes()].into_iter(), None, peer);
         });
         let value = chain.strip_prefix("X-Forwarded-For: ").unwrap().trim_end();
         prop_assert_eq!(found(ChainField::XForwardedFor, &[value.as_bytes()], next_hop), expected);
