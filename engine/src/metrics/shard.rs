@@ -130,6 +130,8 @@ pub struct ShardMetrics {
     pub limit_table_full: Counter,
     /// Requests without a valid credential where one is asked for.
     pub auth_failures: Counter,
+    /// Requests refused because `Via` names this gateway too often.
+    pub loops: Counter,
     pub log_lines_dropped: Counter,
     /// Connections ended by a bug of the gateway itself.
     pub panics: Counter,

@@ -1,6 +1,8 @@
 //! Answers that Weir gives itself: refusals and failures, as problem documents (RFC 9457).
 
-use weir_protocol::http::{Member, PROBLEM_MEDIA_TYPE, Problem, Version, reason_phrase};
+use weir_protocol::http::{
+    Member, PROBLEM_MEDIA_TYPE, Problem, ProxyError, Version, append_proxy_status, reason_phrase,
+};
 use weir_protocol::limit::fields::{Standing, write_fields, write_retry_after};
 
 use super::heads::{write_connection, write_field, write_length, write_status_line};
@@ -21,6 +23,8 @@ pub struct Answer<'a> {
     pub limit: Option<&'a str>,
     pub retry_after_ns: Option<u64>,
     pub challenge: Option<Challenge>,
+    /// What went wrong with the next hop, when that is why there is no other answer.
+    pub error: Option<ProxyError>,
 }
 
 /// What `WWW-Authenticate` asks for.
@@ -38,17 +42,27 @@ pub struct AnswerContext<'a> {
     /// The answer to HEAD has no body.
     pub head_only: bool,
     pub standings: &'a [Standing<'a>],
+    /// For people who ask why: the same id is in the log and at the backend.
+    pub request_id: Option<&'a [u8]>,
+    /// This gateway's name in `Proxy-Status`, where that is written.
+    pub proxy_name: Option<&'a str>,
 }
 
 impl AnswerContext<'_> {
     /// For a client whose request is not known, or not worth another one.
-    pub const LAST_WORD: Self =
-        Self { client: Version::Http11, persistent: false, head_only: false, standings: &[] };
+    pub const LAST_WORD: Self = Self {
+        client: Version::Http11,
+        persistent: false,
+        head_only: false,
+        standings: &[],
+        request_id: None,
+        proxy_name: None,
+    };
 }
 
 impl<'a> Answer<'a> {
     pub const fn new(status: u16, detail: &'a str) -> Self {
-        Self { status, detail, limit: None, retry_after_ns: None, challenge: None }
+        Self { status, detail, limit: None, retry_after_ns: None, challenge: None, error: None }
     }
 
     pub fn refusal(refusal: &Refusal<'a>) -> Self {
@@ -99,6 +113,12 @@ impl<'a> Answer<'a> {
         if !context.standings.is_empty() {
             write_fields(out, context.standings);
         }
+        if let Some(id) = context.request_id {
+            write_field(out, "X-Request-Id", id);
+        }
+        if let (Some(name), Some(error)) = (context.proxy_name, self.error) {
+            append_proxy_status(out, name, error);
+        }
         write_connection(out, context.persistent, context.client);
         out.extend_from_slice(b"\r\n");
         if !context.head_only {
@@ -148,8 +168,15 @@ mod tests {
     fn text(answer: &Answer<'_>, head_only: bool, standings: &[Standing<'_>]) -> String {
         let mut out = Vec::new();
         let date = "Mon, 23 Nov 2026 12:00:00 GMT";
-        let context =
-            AnswerContext { client: Version::Http11, persistent: true, head_only, standings };
+        let request_id = Some(&b"r-1"[..]);
+        let context = AnswerContext {
+            persistent: true,
+            head_only,
+            standings,
+            request_id,
+            proxy_name: Some("weir"),
+            ..AnswerContext::LAST_WORD
+        };
         answer.write(&mut out, &Buffers::default(), date, context);
         String::from_utf8(out).unwrap()
     }
@@ -188,6 +215,16 @@ mod tests {
         let bad = Refusal::Unauthenticated { auth: Auth::Jwt, reason: Some("expired") };
         let text_bad = text(&Answer::refusal(&bad), false, &[]);
         assert!(text_bad.contains("error=\"invalid_token\", error_description=\"expired\"\r\n"));
+    }
+
+    #[test]
+    fn answers_carry_their_requests_id_and_name_the_next_hops_error() {
+        let error = Some(ProxyError::ConnectionRefused);
+        let failed = text(&Answer { error, ..Answer::new(502, "no") }, false, &[]);
+        let lines = "X-Request-Id: r-1\r\nProxy-Status: weir; error=connection_refused\r\n";
+        assert!(failed.contains(lines), "{failed}");
+        let refused = text(&Answer::new(404, "no route"), false, &[]);
+        assert!(refused.contains("X-Request-Id: r-1\r\n") && !refused.contains("Proxy-Status"));
     }
 
     #[test]

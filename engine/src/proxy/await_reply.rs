@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 
-use weir_protocol::http::HeadScanner;
+use weir_protocol::http::{HeadScanner, ProxyError};
 
 use super::conversation::{Conversation, ReplyFault, Terms};
 use super::pump::PumpError;
@@ -58,7 +58,10 @@ impl<R: Runtime> Conversation<'_, R> {
                 match found {
                     Ok(Some(end)) => return Poll::Ready(Ok(end)),
                     Ok(None) => {}
-                    Err(_) => return Poll::Ready(Err(ReplyFault::Malformed)),
+                    Err(error) => {
+                        let error = ProxyError::of_response(error);
+                        return Poll::Ready(Err(ReplyFault::Malformed(error)));
+                    }
                 }
             }
             let mut reply =
@@ -78,7 +81,10 @@ impl<R: Runtime> Conversation<'_, R> {
                     reply.filled(count);
                     self.reply = Some(reply);
                 }
-                Poll::Ready(_) if begun => return Poll::Ready(Err(ReplyFault::Malformed)),
+                Poll::Ready(_) if begun => {
+                    let error = ProxyError::HttpResponseIncomplete;
+                    return Poll::Ready(Err(ReplyFault::Malformed(error)));
+                }
                 Poll::Ready(_) => {
                     let unsent = self.upload.pump.written_bytes() == 0;
                     return Poll::Ready(Err(ReplyFault::NoAnswer { unsent }));

@@ -6,12 +6,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use weir_protocol::http::{
-    ChunkedDecoder, FieldStore, RequestHead, ResponseBody, ResponseHead, Version, parse_response,
+    ChunkedDecoder, FieldStore, ProxyError, RequestHead, ResponseBody, ResponseHead, Version,
+    parse_response,
 };
-use weir_protocol::limit::fields::Standing;
 
 use super::exchange::Ending;
-use super::heads::{ResponsePlan, write_interim, write_response};
+use super::heads::{Additions, ResponsePlan, write_interim, write_response};
 use super::io::write_answer;
 use super::pace::Pace;
 use super::pump::{Pump, PumpError, Source, WaitsFor};
@@ -44,7 +44,7 @@ pub(super) struct Terms<'t> {
     pub(super) response_timeout: Duration,
     /// For the end of the answer's head, whatever happened before.
     pub(super) deadline: Instant,
-    pub(super) standings: &'t [Standing<'t>],
+    pub(super) additions: Additions<'t>,
     /// Whether the client's connection may live on.
     pub(super) persistent: bool,
     /// Whether the request can go out again if this connection turns out to be stale.
@@ -77,7 +77,7 @@ pub(super) enum ReplyFault {
         unsent: bool,
     },
     /// What came is not an answer, or not the whole head of one.
-    Malformed,
+    Malformed(ProxyError),
 }
 
 impl<'c, R: Runtime> Conversation<'c, R> {
@@ -113,12 +113,13 @@ impl<'c, R: Runtime> Conversation<'c, R> {
                 }
             }
         }
-        Err(ReplyFault::Malformed)
+        Err(ReplyFault::Malformed(ProxyError::HttpProtocolError))
     }
 
     /// Turns the head of an answer, which ends at `end` of the reply, into what the client is sent.
     fn begin(&mut self, end: usize, terms: &Terms<'_>) -> Result<Reply, ReplyFault> {
-        let mut reply = self.reply.take().ok_or(ReplyFault::Malformed)?;
+        let mut reply =
+            self.reply.take().ok_or(ReplyFault::Malformed(ProxyError::HttpProtocolError))?;
         let mut begun = self.begin_with(&reply.data()[..end], terms)?;
         reply.consume(end);
         let rest = (!reply.is_empty()).then_some(reply);
@@ -133,10 +134,10 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         let mut store = FieldStore::new();
         let limits = &self.snapshot.head_limits;
         let head = parse_response(head, &mut store, limits, &self.request.method)
-            .map_err(|_| ReplyFault::Malformed)?;
+            .map_err(|error| ReplyFault::Malformed(ProxyError::of_response(error)))?;
         match head.status {
             // Upgrade was not passed on, so nobody asked for another protocol.
-            101 => Err(ReplyFault::Malformed),
+            101 => Err(ReplyFault::Malformed(ProxyError::HttpUpgradeFailed)),
             100..200 => {
                 if head.status == 100 {
                     self.upload.ask();
@@ -176,7 +177,7 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         let plan = ResponsePlan::new(head.body, self.request.version, persistent);
         let mut out = self.shard.buffers.output();
         let date = self.shard.date();
-        write_response(&mut out, head, plan, terms.standings, &date);
+        write_response(&mut out, head, plan, &terms.additions, &date);
         let source = match head.body {
             ResponseBody::None => Source::Length(0),
             ResponseBody::Length(length) => Source::Length(length),

@@ -7,8 +7,9 @@ use weir_protocol::http::{
 };
 
 use super::answer::{Answer, AnswerContext};
-use super::forward::{Fault, Forward, Forwarded};
-use super::heads::CallerFields;
+use super::fault::Fault;
+use super::forward::{Forward, Forwarded};
+use super::heads::{Additions, CallerFields};
 use super::io::{LINGER, linger, write_answer};
 use super::origin::Origin;
 use super::receive::{HeadFault, read_head, refuse_head};
@@ -18,6 +19,7 @@ use crate::access_log::{Entry, write_line};
 use crate::admission::{Caller, Decision};
 use crate::runtime::{Instant, Runtime};
 use crate::shard::{Connection, Desk, Input, Shard, ShardSnapshot};
+use crate::snapshot::Forwarding;
 use crate::upstream::Upstream;
 
 /// What becomes of the connection.
@@ -144,11 +146,11 @@ impl<'e> Account<'e> {
                 self.ended = Some(forwarded.ended);
                 Ok(forwarded.done)
             }
-            Err(Fault::Answer { status, detail }) => {
+            Err(Fault::Answer { status, detail, error }) => {
                 self.decision = "failed";
                 self.upstream = Some(&upstream.name);
                 let retry_after_ns = (status == 503).then_some(1_000_000_000);
-                Err(Answer { retry_after_ns, ..Answer::new(status, detail) })
+                Err(Answer { retry_after_ns, error, ..Answer::new(status, detail) })
             }
             Err(Fault::ClientGone) => {
                 // 499 is nginx's number for a client that left before its answer.
@@ -166,6 +168,15 @@ fn caller_fields<'c>(caller: &'c Caller, snapshot: &'c ShardSnapshot) -> CallerF
         tier: caller.tier(snapshot).map(|tier| snapshot.config.tiers[tier].name.as_str()),
         key: caller.key_name(snapshot),
     }
+}
+
+fn additions<'a>(
+    decision: &'a Decision<'_>,
+    trail: &'a Trail<'_>,
+    forwarding: &'a Forwarding,
+) -> Additions<'a> {
+    let request_id = if forwarding.request_id_in_response { trail.request_id.get() } else { None };
+    Additions { standings: &decision.standings, request_id, forwarding }
 }
 
 impl<'e, R: Runtime> Exchange<'e, R> {
@@ -197,7 +208,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
                     upstream,
                     cursor: self.snapshot.cursor(judged.upstream),
                     caller: caller_fields(&decision.caller, self.snapshot),
-                    standings: &decision.standings,
+                    additions: additions(&decision, &self.trail, &self.snapshot.forwarding),
                     started: self.started,
                     deadline,
                     watch: &mut watch,
@@ -301,6 +312,8 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             persistent,
             head_only: self.head.method == Method::Head,
             standings,
+            request_id: self.trail.request_id.get(),
+            proxy_name: self.snapshot.forwarding.proxy_status.as_deref(),
         };
         let out = answer.compose(self.shard, context);
         account.status = answer.status;

@@ -3,12 +3,12 @@
 
 use std::cell::Cell;
 
-use weir_protocol::http::{ChunkedDecoder, RequestBody, RequestHead};
-use weir_protocol::limit::fields::Standing;
+use weir_protocol::http::{ChunkedDecoder, ProxyError, RequestBody, RequestHead};
 
 use super::conversation::{Conversation, Outcome, Terms};
 use super::exchange::Done;
-use super::heads::{CallerFields, RequestPlan, write_request};
+use super::fault::Fault;
+use super::heads::{Additions, CallerFields, RequestPlan, write_request};
 use super::origin::Origin;
 use super::pump::{Pump, Sink, Source};
 use super::retry::{Failure, Permit, Retry, Tried};
@@ -33,7 +33,7 @@ pub(super) struct Forward<'f, R: Runtime> {
     pub(super) upstream: &'f Upstream,
     pub(super) cursor: &'f Cell<usize>,
     pub(super) caller: CallerFields<'f>,
-    pub(super) standings: &'f [Standing<'f>],
+    pub(super) additions: Additions<'f>,
     /// Whether the client's connection may live on.
     pub(super) persistent: bool,
     /// When the request's head was read. Clock reads are spared where this will do.
@@ -54,19 +54,13 @@ pub(super) struct Forwarded {
     pub(super) done: Done,
 }
 
-/// Why there is no answer to pass on. Nothing was sent to the client yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    Answer { status: u16, detail: &'static str },
-    ClientGone,
-}
-
 impl<R: Runtime> Forward<'_, R> {
     pub(super) async fn run(&mut self) -> Result<Forwarded, Fault> {
         let retries_max = self.upstream.retry.map_or(0, |retry| retry.attempts);
         let mut tried = Tried::default();
         let mut stale = None;
-        let mut last = Fault::Answer { status: 503, detail: "no backend is healthy" };
+        let unavailable = ProxyError::DestinationUnavailable;
+        let mut last = Fault::because(503, "no backend is healthy", unavailable);
         let mut permit: Option<Permit> = None;
         for attempt in 0..=retries_max {
             let fresh = stale.is_some();
@@ -117,7 +111,7 @@ impl<R: Runtime> Forward<'_, R> {
         let terms = Terms {
             response_timeout: upstream.response_timeout,
             deadline: self.deadline,
-            standings: self.standings,
+            additions: self.additions,
             persistent: self.persistent,
             repeatable: more && reused && self.is_repeatable(),
         };

@@ -1,12 +1,18 @@
 //! What is to be done with a request whose head is known: who serves it, or why nobody does.
 
-use weir_protocol::http::{Method, RequestBody, host_without_port, normalise_path};
+use weir_protocol::http::{
+    FieldId, Method, ProxyError, RequestBody, count_via, host_without_port, normalise_path,
+};
 
 use super::answer::Answer;
 use super::exchange::{Account, Exchange};
 use crate::admission::{Admission, Decision, Request};
 use crate::config::{RouteConfig, RouteTarget};
 use crate::runtime::Runtime;
+
+/// How often a request may have passed a gateway of this name before. Several in a row may share the
+/// default name.
+const PASSES_MAX: usize = 8;
 
 /// A request that may go on.
 pub(super) struct Judged {
@@ -38,6 +44,11 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         if matches!(self.head.body, RequestBody::Length(length) if length > most) {
             return Err(Answer::new(413, "the body is larger than the limit"));
         }
+        if self.is_looping() {
+            self.shard.metrics.loops.increment();
+            let error = Some(ProxyError::ProxyLoopDetected);
+            return Err(Answer { error, ..Answer::new(502, "the request goes round in a loop") });
+        }
         account.decision = "forwarded";
         let upstream = match route.target {
             RouteTarget::Upstream(index) => index,
@@ -46,6 +57,16 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             }
         };
         Ok(Judged { upstream })
+    }
+
+    /// Whether the request came through this gateway, or others of its name, more often than any
+    /// chain of gateways is long.
+    fn is_looping(&self) -> bool {
+        let name = &self.snapshot.forwarding.via;
+        let Some(name) = name.as_ref().filter(|_| self.head.present.contains(FieldId::Via)) else {
+            return false;
+        };
+        count_via(self.head.get_all(FieldId::Via), name) > PASSES_MAX
     }
 
     /// Rules are matched against the normalised path, so that no spelling walks around them.

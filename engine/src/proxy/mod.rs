@@ -7,6 +7,7 @@ mod answer;
 mod await_reply;
 mod conversation;
 mod exchange;
+mod fault;
 mod forward;
 mod heads;
 mod io;

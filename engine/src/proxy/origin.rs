@@ -30,15 +30,26 @@ impl Origin {
     ) -> Self {
         let peer = connection.peer.ip().to_canonical();
         let direct = Self { address: peer, peer, trusted: false, secure: false };
-        if forwarding.is_trusted(connection.listener, peer) {
-            direct.behind_proxy(connection.listener, head, forwarding)
+        direct.behind(connection.listener, head, forwarding)
+    }
+
+    /// The same where the peer may not say whose request it passes on.
+    #[inline]
+    pub(super) fn behind(
+        self,
+        listener: usize,
+        head: &RequestHead<'_, '_>,
+        forwarding: &Forwarding,
+    ) -> Self {
+        if forwarding.is_trusted(listener, self.peer) {
+            self.believing(listener, head, forwarding)
         } else {
-            direct
+            self
         }
     }
 
     /// Believes the peer: the one field that the configuration names, and the scheme with it.
-    fn behind_proxy(
+    fn believing(
         self,
         listener: usize,
         head: &RequestHead<'_, '_>,

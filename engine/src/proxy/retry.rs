@@ -12,8 +12,11 @@
 
 use std::io;
 
+use weir_protocol::http::ProxyError;
+
 use super::conversation::ReplyFault;
-use super::forward::{Fault, Forward};
+use super::fault::{Fault, connect_error};
+use super::forward::Forward;
 use super::pump::{PumpError, WaitsFor};
 use crate::metrics::Timeout;
 use crate::runtime::Runtime;
@@ -72,22 +75,23 @@ impl<R: Runtime> Forward<'_, R> {
         let metrics = &self.shard.metrics;
         metrics.backend_connect_errors.increment();
         backend.count_failure();
-        let answer = |status, detail| Fault::Answer { status, detail };
+        let why = connect_error(error.kind());
         if error.kind() != io::ErrorKind::TimedOut {
             let free = is_refusal(error.kind());
-            let fault = answer(502, "the backend could not be reached");
+            let fault = Fault::because(502, "the backend could not be reached", why);
             return Failure { fault, retry: Retry::Elsewhere { free } };
         }
         let late = self.is_late();
         metrics.record_timeout(if late { Timeout::Request } else { Timeout::Connect });
         let retry = if late { Retry::No } else { Retry::Elsewhere { free: false } };
-        Failure { fault: answer(504, "the backend could not be reached in time"), retry }
+        let fault = Fault::because(504, "the backend could not be reached in time", why);
+        Failure { fault, retry }
     }
 
     /// There is no answer to pass on. `reused` says that the connection was a kept one.
     pub(super) fn failure(&self, backend: &Backend, fault: &ReplyFault, reused: bool) -> Failure {
         let metrics = &self.shard.metrics;
-        let answer = |status, detail| Fault::Answer { status, detail };
+        let answer = |status, detail| Fault::Answer { status, detail, error: None };
         let mut retry = Retry::No;
         let fault = match fault {
             ReplyFault::Client(PumpError::Framing(_)) => {
@@ -101,10 +105,14 @@ impl<R: Runtime> Forward<'_, R> {
                 metrics.record_timeout(self.or_request(Timeout::Body));
                 answer(408, "the request's body took too long")
             }
-            ReplyFault::TimedOut { .. } => {
+            ReplyFault::TimedOut { upload } => {
                 backend.count_failure();
                 metrics.record_timeout(self.or_request(Timeout::Response));
-                answer(504, "the backend did not answer in time")
+                let error = match upload {
+                    Some(_) => ProxyError::ConnectionWriteTimeout,
+                    None => ProxyError::HttpResponseTimeout,
+                };
+                Fault::because(504, "the backend did not answer in time", error)
             }
             ReplyFault::NoAnswer { unsent } => {
                 let repeatable = *unsent || self.is_repeatable();
@@ -115,11 +123,12 @@ impl<R: Runtime> Forward<'_, R> {
                     let elsewhere = Retry::Elsewhere { free: *unsent };
                     retry = if reused { Retry::Fresh } else { elsewhere };
                 }
-                answer(502, "the backend closed without an answer")
+                let error = ProxyError::ConnectionTerminated;
+                Fault::because(502, "the backend closed without an answer", error)
             }
-            ReplyFault::Malformed => {
+            ReplyFault::Malformed(error) => {
                 backend.count_failure();
-                answer(502, "the backend's answer cannot be passed on")
+                Fault::because(502, "the backend's answer cannot be passed on", *error)
             }
         };
         Failure { fault, retry }

@@ -25,7 +25,7 @@ pub struct Forwarding {
 }
 
 impl Forwarding {
-    pub(super) fn new(config: &Config) -> Self {
+    pub fn new(config: &Config) -> Self {
         let forwarding = &config.forwarding;
         let via = forwarding.via.clone();
         let via_line = |version| {

@@ -1,5 +1,7 @@
 //! `Proxy-Status`: RFC 9209, for answers that the gateway gives because of its next hop.
 
+use super::HeadError;
+
 /// Declares [`ProxyError`] with the names of its variants.
 macro_rules! proxy_errors {
     ($($error:ident $name:literal),+ $(,)?) => {
@@ -41,6 +43,20 @@ proxy_errors! {
     HttpProtocolError "http_protocol_error",
     ProxyInternalError "proxy_internal_error",
     ProxyLoopDetected "proxy_loop_detected",
+}
+
+impl ProxyError {
+    /// What is wrong with the head of a backend's answer.
+    #[must_use]
+    pub fn of_response(error: HeadError) -> Self {
+        match error {
+            HeadError::HeadTooLarge | HeadError::TooManyFields => {
+                Self::HttpResponseHeaderSectionSize
+            }
+            HeadError::UnknownTransferCoding => Self::HttpResponseTransferCoding,
+            _ => Self::HttpProtocolError,
+        }
+    }
 }
 
 /// Appends the field. `name` is this proxy's, of visible ASCII; no parameter tells more than the
@@ -88,6 +104,14 @@ mod tests {
             line("a\"\\", error),
             "Proxy-Status: \"a\\\"\\\\\"; error=connection_refused\r\n"
         );
+    }
+
+    #[test]
+    fn answers_that_are_too_large_are_told_from_broken_ones() {
+        let of = ProxyError::of_response;
+        assert_eq!(of(HeadError::HeadTooLarge), ProxyError::HttpResponseHeaderSectionSize);
+        assert_eq!(of(HeadError::UnknownTransferCoding), ProxyError::HttpResponseTransferCoding);
+        assert_eq!(of(HeadError::StatusLine), ProxyError::HttpProtocolError);
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod trail;
 use weir_protocol::http::Version;
 
 pub(super) use request::{CallerFields, RequestPlan, write_request};
-pub(super) use response::{ResponsePlan, write_interim, write_response};
+pub(super) use response::{Additions, ResponsePlan, write_interim, write_response};
 
 pub(super) fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &str) {
     out.extend_from_slice(b"HTTP/1.1 ");

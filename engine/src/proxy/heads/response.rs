@@ -7,6 +7,7 @@ use weir_protocol::limit::fields::{Standing, write_fields};
 
 use super::super::pump::Sink;
 use super::{write_connection, write_field, write_length, write_status_line};
+use crate::snapshot::Forwarding;
 
 /// How the response leaves, given what the client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,18 +31,29 @@ impl ResponsePlan {
     }
 }
 
+/// What the gateway adds to an answer of a backend.
+#[derive(Clone, Copy)]
+pub(in crate::proxy) struct Additions<'a> {
+    pub(in crate::proxy) standings: &'a [Standing<'a>],
+    /// The request's, where answers tell it.
+    pub(in crate::proxy) request_id: Option<&'a [u8]>,
+    pub(in crate::proxy) forwarding: &'a Forwarding,
+}
+
 /// Appends the head of the response as the client gets it.
 pub(in crate::proxy) fn write_response(
     out: &mut Vec<u8>,
     head: &ResponseHead<'_, '_>,
     plan: ResponsePlan,
-    standings: &[Standing<'_>],
+    additions: &Additions<'_>,
     date: &str,
 ) {
     let reason = if head.reason.is_empty() { reason_phrase(head.status) } else { head.reason };
+    let standings = additions.standings;
     write_status_line(out, head.status, reason);
     for field in head.fields {
-        let ours = !standings.is_empty() && is_rate_limit_field(field.name);
+        let ours = (!standings.is_empty() && is_rate_limit_field(field.name))
+            || (field.id == FieldId::XRequestId && additions.request_id.is_some());
         let forwarded = is_forwarded_response_field(field, head) && !ours;
         if forwarded && !is_hop_by_hop(field, &head.connection) {
             write_field(out, field.name, field.value);
@@ -53,6 +65,12 @@ pub(in crate::proxy) fn write_response(
     }
     if !standings.is_empty() {
         write_fields(out, standings);
+    }
+    if let Some(id) = additions.request_id {
+        write_field(out, "X-Request-Id", id);
+    }
+    if additions.forwarding.via_in_response {
+        out.extend_from_slice(additions.forwarding.via_line(head.version));
     }
     match (head.body, plan.sink) {
         (ResponseBody::Length(length), _) => write_length(out, length),

@@ -1,29 +1,57 @@
+use super::super::origin::Origin;
+use super::super::trail::{RequestId, Trace, Trail};
 use super::*;
+use crate::config::Config;
+use crate::snapshot::Forwarding;
 use weir_protocol::http::{FieldStore, HeadLimits, Method, parse_request, parse_response};
 use weir_protocol::limit::fields::Standing;
 
 mod properties;
+mod trail;
 
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 16_384, target_bytes: 8192, fields: 100 };
 
-fn forwarded(request: &str) -> String {
+/// What a configuration with these lines says of forwarding; its listener trusts 10.0.0.0/8.
+fn forwarding(lines: &str) -> Forwarding {
+    let text = format!(
+        "[[listener]]\naddress = \"127.0.0.1:8080\"\ntrusted_proxies = [\"10.0.0.0/8\"]\n\
+         [[upstream]]\nname = \"u\"\nbackend = [{{ address = \"127.0.0.1:1\" }}]\n\
+         [[route]]\npath = \"/*\"\nupstream = \"u\"\n[forwarding]\n{lines}"
+    );
+    Forwarding::new(&Config::parse(&text, "test").unwrap())
+}
+
+/// The head that a backend is sent of `request`, which came from `peer`.
+fn sent(request: &str, peer: &str, forwarding: &Forwarding, trace: Trace) -> String {
     let mut store = FieldStore::new();
     let head = parse_request(request.as_bytes(), &mut store, &LIMITS).unwrap();
+    let peer = peer.parse().unwrap();
+    let direct = Origin { address: peer, peer, trusted: false, secure: false };
+    let plan = RequestPlan {
+        head: &head,
+        path: head.target.path.as_bytes(),
+        host: head.host.unwrap_or("backend"),
+        origin: &direct.behind(0, &head, forwarding),
+        trail: &Trail { request_id: RequestId::Kept(b"id-1"), trace },
+        forwarding,
+        caller: CallerFields { user: Some("ann"), tier: Some("free"), key: None },
+    };
     let mut out = Vec::new();
-    let caller = CallerFields { user: Some("ann"), tier: Some("free"), key: None };
-    let host = head.host.unwrap_or("backend");
-    let path = head.target.path.as_bytes();
-    let client = "192.0.2.7".parse().unwrap();
-    write_request(&mut out, &RequestPlan { head: &head, path, host, client, caller });
+    write_request(&mut out, &plan);
     String::from_utf8(out).unwrap()
+}
+
+fn forwarded(request: &str) -> String {
+    sent(request, "192.0.2.7", &forwarding(""), Trace::None)
 }
 
 fn answered(response: &str, method: &Method<'_>, client: Version, persistent: bool) -> String {
     let mut store = FieldStore::new();
     let head = parse_response(response.as_bytes(), &mut store, &LIMITS, method).unwrap();
     let plan = ResponsePlan::new(head.body, client, persistent);
+    let additions = Additions { standings: &[], request_id: None, forwarding: &forwarding("") };
     let mut out = Vec::new();
-    write_response(&mut out, &head, plan, &[], "now");
+    write_response(&mut out, &head, plan, &additions, "now");
     String::from_utf8(out).unwrap()
 }
 
@@ -38,7 +66,8 @@ fn hop_by_hop_forwarding_and_reserved_fields_are_the_gateways_own() {
         sent,
         "GET /a?b HTTP/1.1\r\nHost: api.example\r\nAccept: */*\r\n\
          X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: http\r\n\
-         X-Forwarded-Host: api.example\r\nX-Weir-User: ann\r\nX-Weir-Tier: free\r\n\r\n"
+         X-Forwarded-Host: api.example\r\nX-Request-Id: id-1\r\nVia: 1.1 weir\r\n\
+         X-Weir-User: ann\r\nX-Weir-Tier: free\r\n\r\n"
     );
 }
 
@@ -80,7 +109,8 @@ fn a_backends_allowances_give_way_to_the_gateways() {
     let ours = Standing { name: "w", quota: 5, window_s: 60, remaining: 4, reset_ns: 1 };
     let written = |standings: &[Standing<'_>]| {
         let mut out = Vec::new();
-        write_response(&mut out, &head, plan, standings, "now");
+        let additions = Additions { standings, request_id: None, forwarding: &forwarding("") };
+        write_response(&mut out, &head, plan, &additions, "now");
         String::from_utf8(out).unwrap()
     };
     assert!(written(&[]).contains("X-RateLimit-Limit: 9\r\nRateLimit: \"b\";r=9\r\n"));
