@@ -56,6 +56,7 @@ macro_rules! on_both_runtimes {
 pub struct Setup {
     shards: String,
     engine: String,
+    listener: String,
     http: String,
     upstream: String,
     health: String,
@@ -74,6 +75,7 @@ impl Setup {
         Self {
             shards: "1".into(),
             engine: format!("runtime = \"{runtime}\"\n"),
+            listener: String::new(),
             http: String::new(),
             upstream: String::new(),
             health: "false".into(),
@@ -101,6 +103,12 @@ impl Setup {
     /// Keys of `[engine]`, one a line.
     pub fn engine(mut self, lines: &str) -> Self {
         self.engine += &format!("{lines}\n");
+        self
+    }
+
+    /// Keys of the listener.
+    pub fn listener(mut self, lines: &str) -> Self {
+        self.listener += &format!("{lines}\n");
         self
     }
 
@@ -143,12 +151,13 @@ impl Setup {
 
     /// The text, with placeholders.
     pub fn toml(&self) -> String {
-        let Self { shards, engine, http, upstream, health, access_log, routes, tables } = self;
+        let Self { shards, engine, listener, http, upstream, health, access_log, routes, tables } =
+            self;
         let everything = "[[route]]\npath = \"/*\"\nupstream = \"api\"\n";
         let routes = if routes.is_empty() { everything } else { routes };
         format!(
             "[engine]\nledger = \"@folder@/ledger\"\nshards = {shards}\n{engine}\n\
-             [[listener]]\naddress = \"127.0.0.1:@port:main@\"\n\n\
+             [[listener]]\naddress = \"127.0.0.1:@port:main@\"\n{listener}\n\
              [control]\naddress = \"127.0.0.1:@port:control@\"\nsocket = \"@folder@/weir.sock\"\n\n\
              [http]\n{http}\n[access_log]\noutput = \"{access_log}\"\n\n{tables}\n\
              [[upstream]]\nname = \"api\"\nhealth = {health}\n{upstream}\n{routes}"
