@@ -21,6 +21,7 @@ use crate::config::{
 };
 use crate::router::Router;
 use crate::runtime::Endpoint;
+use crate::shard::AddressTable;
 use crate::slots::Policy;
 use crate::upstream::{Registry, Upstream};
 
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub jwt: Option<TokenVerifier>,
     pub head_limits: HeadLimits,
     pub forwarding: Forwarding,
+    /// Where connections are counted by address; there once that was asked for.
+    pub addresses: Option<Arc<AddressTable>>,
     /// SHA-256 of an API key to its index in the configuration.
     keys: BTreeMap<[u8; 32], usize>,
 }
@@ -109,6 +112,7 @@ impl Snapshot {
                 fields: http.fields_max,
             },
             forwarding: Forwarding::new(&config),
+            addresses: registry.addresses(http.connections_per_address > 0),
             keys: config.keys.iter().enumerate().map(|(i, key)| (key.digest, i)).collect(),
             config,
         })
@@ -151,6 +155,7 @@ fn upstream(config: &crate::config::UpstreamConfig, registry: &mut Registry) -> 
         request_timeout: config.request_timeout,
         keepalive_timeout: config.keepalive_timeout,
         keepalive_connections: config.keepalive_connections,
+        proxy_protocol: config.proxy_protocol,
     }
 }
 
@@ -166,6 +171,7 @@ fn control_upstream(pages: &Path, registry: &mut Registry) -> Upstream {
         request_timeout: Duration::ZERO,
         keepalive_timeout: Duration::from_secs(30),
         keepalive_connections: 16,
+        proxy_protocol: None,
     }
 }
 

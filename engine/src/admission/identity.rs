@@ -124,7 +124,7 @@ pub(super) fn identify(
 
 /// An address as limits count it: IPv4 whole (also when mapped into IPv6), IPv6 by its /64, since
 /// one subscriber has all of it.
-pub(super) fn address_key(address: IpAddr) -> ([u8; 8], usize) {
+pub(crate) fn address_key(address: IpAddr) -> ([u8; 8], usize) {
     let mut key = [0; 8];
     match address.to_canonical() {
         IpAddr::V4(v4) => {

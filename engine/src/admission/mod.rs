@@ -21,7 +21,8 @@ use crate::metrics::ShardMetrics;
 use crate::runtime::{Instant, UnixNanos};
 use crate::slots::{Charge, KeyHash, SlotTable};
 use crate::snapshot::{Limit, Quota, Snapshot};
-use identity::{address_key, identify, presented};
+pub(crate) use identity::address_key;
+use identity::{identify, presented};
 
 /// Limits whose standing one answer can report.
 pub const STANDINGS_MAX: usize = LIMITS_PER_ROUTE_MAX;

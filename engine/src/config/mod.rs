@@ -112,6 +112,9 @@ pub struct HttpConfig {
     pub idle_timeout: Duration,
     /// Default 10,000.
     pub requests_per_connection: u32,
+    /// Open connections of one client address on all shards together, IPv6 by /64; 0 is any
+    /// number. One more is answered 503. Trusted proxies are not counted. Default 0.
+    pub connections_per_address: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +131,9 @@ pub struct ListenerConfig {
     pub address: SocketAddr,
     /// Peers that may say whose request they pass on. Default none.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether each connection begins with a PROXY header, which only trusted proxies may send.
+    /// Default no.
+    pub proxy_protocol: bool,
 }
 
 /// `count` requests in any `window`.
@@ -224,6 +230,18 @@ pub struct UpstreamConfig {
     pub keepalive_timeout: Duration,
     /// Idle connections kept for each backend and shard. Default 64.
     pub keepalive_connections: usize,
+    /// What each connection to a backend begins with; such connections are never kept. Default
+    /// nothing.
+    pub proxy_protocol: Option<ProxyVersion>,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary, with a checksum.
+    V2,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,10 +17,24 @@ const EXPOSED_POWERS: std::ops::RangeInclusive<u32> = 14..=36;
 type Pick = fn(&ShardMetrics) -> &Counter;
 
 /// Counters without labels: name, help, and where it is kept.
-const COUNTERS: [(&str, &str, Pick); 17] = [
+const COUNTERS: [(&str, &str, Pick); 21] = [
     ("connections_accepted", "Client connections accepted.", |m| &m.connections_accepted),
     ("connections_refused", "Connections closed because a shard was full.", |m| {
         &m.connections_refused
+    }),
+    (
+        "connections_refused_by_address",
+        "Connections closed because an address had too many.",
+        |m| &m.connections_refused_by_address,
+    ),
+    ("connections_uncounted", "Connections not counted for their address for lack of room.", |m| {
+        &m.connections_uncounted
+    }),
+    ("proxy_protocol_untrusted", "Connections closed because the peer is no trusted proxy.", |m| {
+        &m.proxy_protocol_untrusted
+    }),
+    ("proxy_protocol_errors", "Connections closed for a malformed PROXY header.", |m| {
+        &m.proxy_protocol_errors
     }),
     ("accept_errors", "Failures to accept a connection.", |m| &m.accept_errors),
     ("received_bytes", "Bytes received from clients.", |m| &m.bytes_in),

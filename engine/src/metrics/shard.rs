@@ -107,6 +107,14 @@ pub struct ShardMetrics {
     pub connections_accepted: Counter,
     /// Closed unserved, because the shard was full.
     pub connections_refused: Counter,
+    /// Closed unserved, because their client address had too many.
+    pub connections_refused_by_address: Counter,
+    /// Not counted for their address, because the table of addresses was full there.
+    pub connections_uncounted: Counter,
+    /// Closed, because their peer may not send the PROXY header that the listener wants.
+    pub proxy_protocol_untrusted: Counter,
+    /// Closed, because their PROXY header was malformed.
+    pub proxy_protocol_errors: Counter,
     /// Failures of `accept` itself, such as no descriptor left.
     pub accept_errors: Counter,
     pub requests: Outcome,

@@ -2,6 +2,8 @@
 //! allows it ([`super::retry`]).
 
 use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
 
 use weir_protocol::http::{ChunkedDecoder, ProxyError, RequestBody, RequestHead};
 
@@ -9,6 +11,7 @@ use super::conversation::{Conversation, Outcome, Terms};
 use super::exchange::Done;
 use super::fault::Fault;
 use super::heads::{Additions, CallerFields, RequestPlan, write_request};
+use super::io::write_with;
 use super::origin::Origin;
 use super::pump::{Pump, Sink, Source};
 use super::retry::{Failure, Permit, Retry, Tried};
@@ -17,7 +20,7 @@ use super::upload::Upload;
 use super::watch::Watch;
 use crate::runtime::{Instant, Runtime, Transport};
 use crate::shard::{Class, Connection, Shard, ShardSnapshot};
-use crate::upstream::{Backend, Upstream, balancer::round_robin};
+use crate::upstream::{Backend, Upstream, announce, balancer::round_robin};
 
 /// A request on its way to an upstream.
 pub(super) struct Forward<'f, R: Runtime> {
@@ -149,13 +152,34 @@ impl<R: Runtime> Forward<'_, R> {
     async fn connect(&self, backend: &Backend) -> Result<Transport<R::Stream>, Failure> {
         let patience = self.shard.runtime.now() + self.upstream.connect_timeout;
         let deadline = patience.min(self.deadline);
-        match self.shard.runtime.connect(&backend.endpoint, deadline).await {
+        match self.open(backend, deadline).await {
             Ok(stream) => {
                 self.shard.metrics.backend_connects.increment();
-                Ok(Transport::Plain(stream))
+                Ok(stream)
             }
             Err(error) => Err(self.connect_failure(backend, &error)),
         }
+    }
+
+    /// Opens a connection to the backend, and says first for whom where the upstream asks for it.
+    async fn open(&self, backend: &Backend, deadline: Instant) -> io::Result<Transport<R::Stream>> {
+        let mut stream = self.shard.runtime.connect(&backend.endpoint, deadline).await?;
+        if let Some(version) = self.upstream.proxy_protocol {
+            let mut header = self.shard.buffers.output();
+            let listener = &self.snapshot.config.listeners[self.connection.listener];
+            announce(&mut header, version, self.source(), listener.address);
+            let timer = &self.connection.timer;
+            timer.arm(deadline);
+            write_with(&mut stream, timer, &header).await?;
+        }
+        Ok(Transport::Plain(stream))
+    }
+
+    /// The client, with its port where that is known.
+    fn source(&self) -> SocketAddr {
+        let peer = self.connection.peer;
+        let is_peer = peer.ip().to_canonical() == self.origin.address;
+        SocketAddr::new(self.origin.address, if is_peer { peer.port() } else { 0 })
     }
 
     /// Keeps the backend's connection, if it can be used again.
@@ -170,7 +194,8 @@ impl<R: Runtime> Forward<'_, R> {
         let upstream = self.upstream;
         let ended = self.shard.runtime.now();
         self.shard.metrics.record_upstream(ended.since(sent));
-        if let Some(stream) = reusable {
+        // One that was opened in a client's name is that client's only.
+        if let Some(stream) = reusable.filter(|_| upstream.proxy_protocol.is_none()) {
             self.shard.pool.put(
                 upstream.backends[backend].id,
                 stream,

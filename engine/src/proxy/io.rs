@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::metrics::Timeout;
-use crate::runtime::{Instant, Runtime, Stream};
+use crate::runtime::{Instant, Runtime, Stream, Timer};
 use crate::shard::{Class, Connection, Input, Shard};
 
 /// Bytes that a refused client may still send before it is cut off; reading them keeps a reset
@@ -39,20 +39,29 @@ pub async fn write_all<R: Runtime>(
     deadline: Instant,
 ) -> io::Result<()> {
     connection.timer.arm(deadline);
+    write_with(&mut connection.stream, &connection.timer, bytes).await
+}
+
+/// Writes and flushes all of `bytes`, or fails with [`io::ErrorKind::TimedOut`] when `timer` fires.
+pub(super) async fn write_with(
+    stream: &mut impl Stream,
+    timer: &Timer,
+    bytes: &[u8],
+) -> io::Result<()> {
     let mut unsent = bytes;
     poll_fn(|cx| {
         while !unsent.is_empty() {
-            match connection.stream.poll_write(cx, unsent) {
+            match stream.poll_write(cx, unsent) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(count)) => unsent = &unsent[count..],
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
-                    let expired = connection.timer.poll_expired(cx);
+                    let expired = timer.poll_expired(cx);
                     return expired.map(|()| Err(io::ErrorKind::TimedOut.into()));
                 }
             }
         }
-        connection.stream.poll_flush(cx)
+        stream.poll_flush(cx)
     })
     .await
 }

@@ -19,7 +19,7 @@ use super::fault::{Fault, connect_error};
 use super::forward::Forward;
 use super::pump::{PumpError, WaitsFor};
 use crate::metrics::Timeout;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, is_exhausted};
 use crate::upstream::{Backend, budget};
 
 /// A failed attempt.
@@ -74,6 +74,12 @@ impl<R: Runtime> Forward<'_, R> {
     pub(super) fn connect_failure(&self, backend: &Backend, error: &io::Error) -> Failure {
         let metrics = &self.shard.metrics;
         metrics.backend_connect_errors.increment();
+        if is_exhausted(error) {
+            // No backend is to blame, and the next one would find no descriptor either.
+            let detail = "the gateway has no room for a connection to the backend";
+            let fault = Fault::because(503, detail, ProxyError::ProxyInternalError);
+            return Failure { fault, retry: Retry::No };
+        }
         backend.count_failure();
         let why = connect_error(error.kind());
         if error.kind() != io::ErrorKind::TimedOut {

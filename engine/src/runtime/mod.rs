@@ -50,6 +50,13 @@ impl std::fmt::Display for Endpoint {
     }
 }
 
+/// Whether this process or host ran out of what a connection needs, descriptors above all: a lack
+/// of ours that says nothing of the peer.
+pub fn is_exhausted(error: &io::Error) -> bool {
+    let lacks = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+    error.raw_os_error().is_some_and(|code| lacks.contains(&code))
+}
+
 /// A connected byte stream. Reads and writes are independent: each side remembers its own last
 /// waker, and one task polls both.
 pub trait Stream: 'static {

@@ -27,6 +27,7 @@ impl<S> Transport<S> {
     }
 
     /// The reverse of [`Transport::take_apart`].
+    #[expect(clippy::needless_pass_by_value, reason = "layers belong to one stream")]
     pub fn put_together(stream: S, layers: Layers) -> Self {
         match layers {
             Layers::Plain => Self::Plain(stream),

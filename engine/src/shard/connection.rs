@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::proxy::After;
 use crate::runtime::{Instant, Runtime, Stream, Timer, Transport};
 
 /// What a draining shard gives a connection that has not sent a request yet.
-const LAST_CHANCE: Duration = Duration::from_millis(250);
+pub(super) const LAST_CHANCE: Duration = Duration::from_millis(250);
 
 /// A client's connection. Between requests this is all there is of it, and once it is parked not
 /// even that.
@@ -53,18 +54,26 @@ impl<R: Runtime> Connection<R> {
     }
 }
 
-/// Starts the task of a connection. A panic ends its connection, not the shard.
+/// Starts the task of a connection.
 pub(super) fn spawn<R: Runtime, F: Future<Output = ()> + 'static>(
     service: &Rc<Service<R, F>>,
     connection: Connection<R>,
 ) {
-    let (shard, task) = (&service.shard, serve(Rc::clone(service), connection));
-    let metrics = std::sync::Arc::clone(&shard.metrics);
-    shard.runtime.spawn(async move {
+    let shard = &service.shard;
+    shard.runtime.spawn(contain(shard, serve(Rc::clone(service), connection)));
+}
+
+/// A panic ends its connection, not the shard.
+pub(super) fn contain<R: Runtime, T: Future<Output = ()>>(
+    shard: &Shard<R>,
+    task: T,
+) -> impl Future<Output = ()> + use<R, T> {
+    let metrics = Arc::clone(&shard.metrics);
+    async move {
         if AssertUnwindSafe(task).catch_unwind().await.is_err() {
             metrics.panics.increment();
         }
-    });
+    }
 }
 
 /// What an idle connection was waiting for.
@@ -77,7 +86,7 @@ enum Next {
 }
 
 /// Serves request after request, each by a worker, until the connection ends or is parked.
-async fn serve<R: Runtime, F: Future<Output = ()>>(
+pub(super) async fn serve<R: Runtime, F: Future<Output = ()>>(
     service: Rc<Service<R, F>>,
     mut connection: Connection<R>,
 ) {
@@ -117,7 +126,7 @@ async fn serve<R: Runtime, F: Future<Output = ()>>(
 async fn first_bytes<R: Runtime>(
     shard: &Shard<R>,
     connection: &mut Connection<R>,
-    mut quiet: Instant,
+    quiet: Instant,
 ) -> Next {
     let idle_timeout = shard.snapshot.borrow().config.http.idle_timeout;
     let mut deadline = connection.idle_since + idle_timeout;
@@ -139,11 +148,10 @@ async fn first_bytes<R: Runtime>(
         // A new connection's request may have arrived unseen: no runtime looks before it was told.
         if shard.is_draining() && !std::mem::replace(&mut last_chance, true) {
             deadline = shard.runtime.now() + LAST_CHANCE;
-            quiet = Instant::NEVER;
             connection.timer.arm(deadline);
         }
         connection.timer.poll_expired(cx).map(|()| {
-            if quiet < deadline {
+            if shard.runtime.now() < deadline {
                 return Next::Quiet;
             }
             shard.metrics.record_timeout(Timeout::Idle);

@@ -14,7 +14,6 @@ use std::time::Duration;
 use super::connection::{Connection, spawn};
 use super::slab::Slab;
 use super::{Place, Service, Shard};
-use crate::metrics::Timeout;
 use crate::runtime::{Instant, Layers, Parking, Runtime, Timer, Transport};
 
 /// How long a connection is idle before it is parked: busy ones never pay for it.
@@ -175,11 +174,11 @@ impl<R: Runtime> Lot<R> {
         shard.parked_sweep.poll_expired(cx).map(|()| Event::Sweep)
     }
 
-    /// Closes what was idle too long, by the configuration as it is now.
-    fn sweep(&self, shard: &Shard<R>) {
+    /// Names what was idle too long, by the configuration as it is now.
+    fn sweep(&self, shard: &Shard<R>, due: &mut Vec<u32>) {
         let idle_timeout = shard.snapshot.borrow().config.http.idle_timeout;
         let now = shard.runtime.now();
-        let (mut due, mut next) = (Vec::new(), Instant::NEVER);
+        let mut next = Instant::NEVER;
         for (token, entry) in self.entries.borrow().iter() {
             let deadline = entry.idle_since + idle_timeout;
             if deadline <= now {
@@ -191,11 +190,6 @@ impl<R: Runtime> Lot<R> {
         shard.parked_sweep.disarm();
         if next != Instant::NEVER {
             shard.parked_sweep.arm(next.max(now + SWEEP));
-        }
-        for token in due {
-            if self.take(shard, token).is_some() {
-                shard.metrics.record_timeout(Timeout::Idle);
-            }
         }
     }
 
@@ -218,7 +212,8 @@ pub(super) async fn tend<R: Runtime, F: Future<Output = ()> + 'static>(service: 
                 let entries = lot.entries.borrow();
                 tokens.extend(entries.iter().map(|(token, _)| token));
             }
-            Event::Sweep => lot.sweep(shard),
+            // Each closes itself, as if it had never been parked.
+            Event::Sweep => lot.sweep(shard, &mut tokens),
             Event::Settle => lot.settle(),
         }
         for token in tokens.drain(..) {

@@ -2,6 +2,8 @@
 //! another core writes but the slot table and the backends' cells.
 
 mod accept;
+mod address_table;
+mod arrival;
 mod buffers;
 mod connection;
 mod date;
@@ -12,8 +14,9 @@ mod random;
 mod slab;
 mod worker;
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::pin::pin;
 use std::rc::Rc;
@@ -21,6 +24,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+pub use address_table::{AddressTable, Claim, Entered};
 pub use buffers::{Buffers, Class, Input, Output};
 pub use connection::Connection;
 pub use mailbox::Mailbox;
@@ -28,6 +32,7 @@ pub use random::Random;
 pub use worker::Desk;
 
 use crate::access_log::ShardLog;
+use crate::admission::address_key;
 use crate::metrics::ShardMetrics;
 use crate::proxy::{Pool, exchange};
 use crate::runtime::{Runtime, Timer, Timers, Transport};
@@ -85,6 +90,8 @@ pub struct Shard<R: Runtime> {
     open: Cell<usize>,
     /// When parked connections are next looked through.
     parked_sweep: Timer,
+    /// Once there has been a limit by address; where claims are given back.
+    addresses: OnceCell<Arc<AddressTable>>,
     /// Listeners that may still bring connections.
     accepting: Cell<usize>,
     last_closed: RefCell<Option<Waker>>,
@@ -95,6 +102,8 @@ struct Service<R: Runtime, F> {
     shard: Rc<Shard<R>>,
     workers: Workers<R, F>,
     lot: Lot<R>,
+    /// Refused connections that are hearing so.
+    refused: Cell<usize>,
 }
 
 /// Serves `listeners`, which stand in the order of the configuration's, until drained or stopped.
@@ -118,6 +127,7 @@ pub async fn run<R: Runtime>(
     let service = Rc::new(Service {
         workers: Workers::new(Rc::clone(&shard), exchange::<R>),
         lot: Lot::new(parking, &shard),
+        refused: Cell::new(0),
         shard: Rc::clone(&shard),
     });
     runtime.spawn(lot::tend(Rc::clone(&service)));
@@ -164,17 +174,21 @@ async fn flush_log<R: Runtime>(shard: Rc<Shard<R>>) {
 impl<R: Runtime> Shard<R> {
     fn new(runtime: R, setup: ShardSetup) -> Self {
         let timers = Timers::new(runtime.now());
-        Self {
+        let shard = Self {
             id: setup.id,
             pool: Pool::new(&timers),
             log_flush: timers.timer(),
             parked_sweep: timers.timer(),
+            addresses: OnceCell::new(),
             timers,
             buffers: Buffers::default(),
             random: Random::default(),
             table: setup.table,
             metrics: setup.metrics,
-            snapshot: RefCell::new(Rc::new(ShardSnapshot::new(setup.snapshot, setup.id))),
+            snapshot: RefCell::new(Rc::new(ShardSnapshot::new(
+                Arc::clone(&setup.snapshot),
+                setup.id,
+            ))),
             log: RefCell::new(setup.log),
             date: DateCache::default(),
             draining: Cell::new(false),
@@ -182,7 +196,9 @@ impl<R: Runtime> Shard<R> {
             accepting: Cell::new(0),
             last_closed: RefCell::new(None),
             runtime,
-        }
+        };
+        shard.keep_addresses(&setup.snapshot);
+        shard
     }
 
     /// The configuration for a request that begins now.
@@ -191,9 +207,23 @@ impl<R: Runtime> Shard<R> {
     }
 
     fn install(&self, snapshot: Arc<Snapshot>) {
+        self.keep_addresses(&snapshot);
         *self.snapshot.borrow_mut() = Rc::new(ShardSnapshot::new(snapshot, self.id));
         // Parked connections get its idle timeout at once.
         self.parked_sweep.arm(self.runtime.now());
+    }
+
+    fn keep_addresses(&self, snapshot: &Snapshot) {
+        if let Some(addresses) = &snapshot.addresses {
+            // The process has one such table, so a later snapshot brings no other.
+            self.addresses.get_or_init(|| Arc::clone(addresses));
+        }
+    }
+
+    /// A client's address as [`AddressTable`] wants it; its key is the slot table's.
+    fn hash_address(&self, address: IpAddr) -> u64 {
+        let (key, length) = address_key(address);
+        self.table.hash("connections_per_address", &[&key[..length]]).as_u64()
     }
 
     pub fn is_draining(&self) -> bool {

@@ -46,6 +46,12 @@ pub use table::SlotTable;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash(u64);
 
+impl KeyHash {
+    pub(crate) const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
 /// What a limit allows, and the name under which a slot remembers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::budget::Retrying;
 use crate::runtime::Endpoint;
+use crate::shard::AddressTable;
 
 /// Names a backend for the life of the process; never reused, so that a pool cannot hand out a
 /// connection to somebody else.
@@ -110,15 +111,24 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Every backend this process has known, by upstream and endpoint, and the retries of every
-/// upstream: a reload finds the same [`Backend`], with its health and counts, under the same name.
+/// Every backend this process has known, by upstream and endpoint, the retries of every upstream,
+/// and the connections of every address: a reload finds the same [`Backend`], with its health and counts, under the same name.
 #[derive(Default)]
 pub struct Registry {
     known: BTreeMap<(String, String), Arc<Backend>>,
     retrying: BTreeMap<String, Arc<Retrying>>,
+    addresses: Option<Arc<AddressTable>>,
 }
 
 impl Registry {
+    /// The one table of connections by address, made when it is first `needed`.
+    pub fn addresses(&mut self, needed: bool) -> Option<Arc<AddressTable>> {
+        if needed {
+            self.addresses.get_or_insert_default();
+        }
+        self.addresses.clone()
+    }
+
     pub fn backend(&mut self, upstream: &str, endpoint: &Endpoint) -> Arc<Backend> {
         let id = BackendId(u32::try_from(self.known.len()).expect("fewer backends than 2^32"));
         let entry = self.known.entry((upstream.to_owned(), endpoint.to_string()));

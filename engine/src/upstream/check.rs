@@ -11,7 +11,7 @@ use std::task::Poll;
 use weir_protocol::http::{FieldStore, HeadLimits, HeadScanner, Method, parse_response};
 
 use super::health::{Change, CheckResult, Health};
-use super::{Backend, Upstream};
+use super::{Backend, Upstream, announce_nobody};
 use crate::config::HealthConfig;
 use crate::runtime::{Endpoint, Instant, Runtime, Stream};
 
@@ -119,11 +119,13 @@ impl<R: Runtime> Checker<R> {
     async fn fetch(&self, endpoint: &Endpoint, deadline: Instant) -> Result<u16, String> {
         let connected = self.runtime.connect(endpoint, deadline).await;
         let mut stream = connected.map_err(|error| format!("connect: {error}"))?;
-        let request = format!(
+        let mut request = self.upstream.proxy_protocol.map(announce_nobody).unwrap_or_default();
+        let get = format!(
             "GET {} HTTP/1.1\r\nHost: {endpoint}\r\nUser-Agent: weir-health\r\nConnection: close\r\n\r\n",
             self.health.path
         );
-        let mut unsent = request.as_bytes();
+        request.extend_from_slice(get.as_bytes());
+        let mut unsent = request.as_slice();
         while !unsent.is_empty() {
             let sent = poll_fn(|cx| stream.poll_write(cx, unsent)).await;
             unsent = &unsent[sent.map_err(|error| format!("send: {error}"))?..];

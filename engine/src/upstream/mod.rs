@@ -1,18 +1,20 @@
 //! Backends: who there is ([`Backend`]), who is well ([`health`], [`check`]), who is next
 //! ([`balancer`]), and how many requests may be on their second way ([`budget`]).
 
+mod announce;
 mod backend;
 pub mod balancer;
 pub mod budget;
 pub mod check;
 pub mod health;
 
+pub use announce::{announce, announce_nobody};
 pub use backend::{Backend, BackendId, InFlight, Registry};
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{HealthConfig, RetryConfig};
+use crate::config::{HealthConfig, ProxyVersion, RetryConfig};
 use budget::Retrying;
 
 /// A group of interchangeable backends, as a snapshot holds it.
@@ -29,6 +31,8 @@ pub struct Upstream {
     pub request_timeout: Duration,
     pub keepalive_timeout: Duration,
     pub keepalive_connections: usize,
+    /// What each connection begins with.
+    pub proxy_protocol: Option<ProxyVersion>,
 }
 
 impl Upstream {

@@ -15,7 +15,7 @@ use super::super::{
     AccessLog, ControlConfig, EngineConfig, HttpConfig, ListenerConfig, RuntimeChoice, Shards,
 };
 use super::CONTROL;
-use super::forwarding::trusted_proxies;
+use super::forwarding::{proxy_protocol, trusted_proxies};
 
 /// Linux counts CPUs in sets of 1,024 (sched_setaffinity(2)).
 const CPUS_MAX: usize = 1024;
@@ -26,6 +26,8 @@ const SLOTS_MAX: usize = 1 << 28;
 /// What fits `sun_path` with its final zero (unix(7)).
 const SOCKET_BYTES_MAX: usize = 107;
 const CONNECTIONS_MAX: usize = 1 << 20;
+/// What fits the count of one entry (`crate::shard::AddressTable`).
+const CONNECTIONS_PER_ADDRESS_MAX: u32 = 32_768;
 /// Stands where the file has no valid address; never seen outside, for the file is refused.
 pub(super) const PLACEHOLDER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
@@ -68,6 +70,7 @@ impl Default for HttpConfig {
             abort_on_close: false,
             idle_timeout: Duration::from_secs(75),
             requests_per_connection: 10_000,
+            connections_per_address: 0,
         }
     }
 }
@@ -203,6 +206,9 @@ pub(super) fn http(table: Option<Table<'_>>) -> HttpConfig {
         requests_per_connection: table
             .integer("requests_per_connection", 1..=u32::MAX)
             .unwrap_or(default.requests_per_connection),
+        connections_per_address: table
+            .integer("connections_per_address", 0..=CONNECTIONS_PER_ADDRESS_MAX)
+            .unwrap_or(default.connections_per_address),
     };
     table.finish();
     http
@@ -254,7 +260,8 @@ pub(super) fn listeners(
     }
     if let Some(address) = control {
         let name = names.add_text(None, CONTROL.to_owned());
-        listeners.push(ListenerConfig { name, address, trusted_proxies: Vec::new() });
+        let (trusted_proxies, proxy_protocol) = (Vec::new(), false);
+        listeners.push(ListenerConfig { name, address, trusted_proxies, proxy_protocol });
     }
     (listeners, names)
 }
@@ -287,7 +294,9 @@ fn listener(
         }
     };
     let trusted_proxies = trusted_proxies(&mut table);
-    table.not_yet(&["tls", "proxy_protocol"]);
+    let proxy_protocol = proxy_protocol(&mut table, &trusted_proxies);
+    table.not_yet(&["tls"]);
     table.finish();
-    ListenerConfig { name, address: address.unwrap_or(PLACEHOLDER), trusted_proxies }
+    let address = address.unwrap_or(PLACEHOLDER);
+    ListenerConfig { name, address, trusted_proxies, proxy_protocol }
 }

@@ -121,3 +121,16 @@ fn network(node: &Node<'_>) -> Option<IpNet> {
     }
     Some(network)
 }
+
+/// Takes `proxy_protocol` of a listener.
+pub(super) fn proxy_protocol(table: &mut Table<'_>, trusted: &[IpNet]) -> bool {
+    let Some(node) = table.take("proxy_protocol") else { return false };
+    let asked = node.boolean().unwrap_or(false);
+    if asked && trusted.is_empty() {
+        node.fault(
+            "needs \"trusted_proxies\" beside it: only they may say who the client is, such as \
+             trusted_proxies = [\"10.0.0.0/8\"]",
+        );
+    }
+    asked
+}

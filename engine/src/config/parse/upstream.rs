@@ -6,7 +6,7 @@ use super::super::document::Table;
 use super::super::names::Names;
 use super::super::node::{A_DURATION, Node};
 use super::super::scalar;
-use super::super::{BackendConfig, HealthConfig, RetryConfig, UpstreamConfig};
+use super::super::{BackendConfig, HealthConfig, ProxyVersion, RetryConfig, UpstreamConfig};
 use super::CONTROL;
 use super::engine::{PLACEHOLDER, TIMEOUT, TIMEOUT_OR_NONE};
 
@@ -79,6 +79,9 @@ fn upstream(mut table: Table<'_>, names: &mut Names) -> UpstreamConfig {
         keepalive_connections: table
             .integer("keepalive_connections", 0..=KEEPALIVE_CONNECTIONS_MAX)
             .unwrap_or(KEEPALIVE_CONNECTIONS),
+        proxy_protocol: table.take("proxy_protocol").and_then(|node| {
+            node.choice(&[("v1", ProxyVersion::V1), ("v2", ProxyVersion::V2)], &[])
+        }),
         backends: backends(&mut table),
     };
     table.not_yet(&["breaker", "queue", "outlier", "sticky", "slow_start", "tls"]);

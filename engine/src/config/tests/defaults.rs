@@ -47,6 +47,7 @@ fn the_least_file_has_every_default() {
             abort_on_close: false,
             idle_timeout: seconds(75),
             requests_per_connection: 10_000,
+            connections_per_address: 0,
         }
     );
     assert_eq!(
@@ -66,6 +67,7 @@ fn the_least_file_has_every_default() {
     assert_eq!(config.listeners.len(), 1);
     assert_eq!(config.listeners[0].name, "127.0.0.1:8080");
     assert_eq!(config.listeners[0].trusted_proxies, []);
+    assert!(!config.listeners[0].proxy_protocol);
     assert_eq!((config.keys.len(), &config.jwt, config.limits.len()), (0, &None, 0));
 }
 
@@ -104,6 +106,7 @@ fn default_upstream_and_route() {
             request_timeout: Duration::ZERO,
             keepalive_timeout: seconds(30),
             keepalive_connections: 64,
+            proxy_protocol: None,
         }]
     );
     assert_eq!(
@@ -155,7 +158,15 @@ fn empty_tables_have_every_default() {
 #[test]
 fn the_sample_shows_the_defaults() {
     let sample = parse(SAMPLE).unwrap();
-    let not_defaults = ["host = ", "listener = ", "tiers = [", "name = ", "tier = ", "user = "];
+    let not_defaults = [
+        "proxy_protocol = \"v2\"",
+        "host = ",
+        "listener = ",
+        "tiers = [",
+        "name = ",
+        "tier = ",
+        "user = ",
+    ];
     let blocks = ["sha256", "algorithms", "secret_env", "issuer", "audience", "leeway"];
     let mut switched = 0;
     for line in SAMPLE.lines() {
@@ -171,7 +182,7 @@ fn the_sample_shows_the_defaults() {
         assert_eq!(config, sample, "{key}");
         switched += 1;
     }
-    assert_eq!(switched, 38, "keys shown with their defaults");
+    assert_eq!(switched, 40, "keys shown with their defaults");
 }
 
 #[test]

@@ -245,6 +245,19 @@ fn listeners() {
             "[[listener]]\naddress = \"127.0.0.1:1\"\ntls = { certificate = \"c\", key = \"k\" }",
             &["11:1: \"tls\" in [[listener]] is not available yet in this version; remove it"],
         ),
+        (
+            "[[listener]]\naddress = \"127.0.0.1:1\"\nproxy_protocol = true",
+            &[
+                "11:18: \"proxy_protocol\" in [[listener]]: needs \"trusted_proxies\" beside it: only \
+                 they may say who the client is, such as trusted_proxies = [\"10.0.0.0/8\"]",
+            ],
+        ),
+        (
+            "[http]\nconnections_per_address = 32769",
+            &[
+                "10:27: \"connections_per_address\" in [http]: must be between 0 and 32768, not 32769",
+            ],
+        ),
     ]);
 }
 

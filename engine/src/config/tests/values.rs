@@ -31,6 +31,7 @@ body_rate_min = "1KiB"
 abort_on_close = true
 idle_timeout = "1h"
 requests_per_connection = 1
+connections_per_address = 32768
 [access_log]
 output = "./access.log"
 "#,
@@ -48,6 +49,7 @@ output = "./access.log"
     assert_eq!(config.http.requests_per_connection, 1);
     assert_eq!((config.http.body_rate_min, config.http.abort_on_close), (1024, true));
     assert_eq!(right("[http]\nbody_rate_min = 0").http.body_rate_min, 0);
+    assert_eq!(config.http.connections_per_address, 32_768);
     assert_eq!(config.access_log, AccessLog::File(PathBuf::from("./access.log")));
     assert_eq!(right("[access_log]\noutput = \"off\"").access_log, AccessLog::Off);
     assert_eq!(right("[engine]\nshards = 4").engine.shards, Shards::Count(4));
@@ -79,6 +81,34 @@ fn forwarding_and_whom_to_trust() {
     assert_eq!(config.forwarding, expected);
     let nameless = right("[forwarding]\nvia = false\n").forwarding;
     assert_eq!((nameless.via.as_deref(), nameless.pseudonym()), (None, "weir"));
+}
+
+#[test]
+fn proxies_in_front_and_the_protocol_behind() {
+    let config = right(
+        r#"
+[[listener]]
+address = "0.0.0.0:80"
+trusted_proxies = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"]
+proxy_protocol = true
+[[upstream]]
+name = "first"
+proxy_protocol = "v1"
+[[upstream.backend]]
+address = "127.0.0.1:5002"
+[[upstream]]
+name = "second"
+proxy_protocol = "v2"
+[[upstream.backend]]
+address = "127.0.0.1:5002"
+"#,
+    );
+    let listener = &config.listeners[1];
+    let networks: Vec<String> = listener.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7/32"]);
+    assert!(listener.proxy_protocol);
+    let versions: Vec<_> = config.upstreams.iter().map(|u| u.proxy_protocol).collect();
+    assert_eq!(versions, [None, Some(ProxyVersion::V1), Some(ProxyVersion::V2)]);
 }
 
 #[test]
