@@ -10,9 +10,13 @@ use weir_engine::runtime::{Endpoint, Runtime};
 use weir_protocol::http::{FieldStore, Method, ResponseBody, parse_response};
 
 use crate::runtime::{Randomness, SimRuntime};
-use crate::scenario::ClientSpec;
+use crate::scenario::{ClientSpec, ClientStep, Step as _};
 use crate::trace::{Outcome, Step, Trace};
+use crate::trouble::{Sent, Trouble, some_milliseconds};
 use crate::wire::{BACKEND_FIELD, Framing, HEAD_LIMITS, ID_FIELD, Quiet, Wire, WireError, pattern};
+
+/// The longest a client waits for an answer before there is trouble.
+const WAITING_MS: usize = 20;
 
 /// One client on its host.
 pub(crate) struct Client {
@@ -36,11 +40,11 @@ pub(crate) async fn run(client: Client, mut random: Randomness) -> turmoil::Resu
         number += 1;
         match (client.spec.rate, client.spec.think) {
             (Some(rate), _) => {
-                requests.spawn_local(request(Rc::clone(&client), number));
+                requests.spawn_local(request(Rc::clone(&client), number, random.split("request")));
                 tokio::time::sleep(pause(rate, &mut random)).await;
             }
             (None, think) => {
-                request(Rc::clone(&client), number).await;
+                request(Rc::clone(&client), number, random.split("request")).await;
                 // A closed loop that takes no time would not let the clock move.
                 let think = think.map_or(Duration::ZERO, |think| think.0);
                 tokio::time::sleep(think.max(Duration::from_millis(1))).await;
@@ -62,15 +66,16 @@ fn pause(rate: f64, random: &mut Randomness) -> Duration {
     Duration::from_secs_f64((0.5 + f64::from(drawn) / f64::from(STEPS)) / rate)
 }
 
-async fn request(client: Rc<Client>, number: u32) {
+async fn request(client: Rc<Client>, number: u32, random: Randomness) {
     let id: Rc<str> = format!("{}.{number}", client.name).into();
+    let mut random = random.split(&id);
     client.trace.push(Step::Sent {
         id: Rc::clone(&id),
         client: Rc::clone(&client.name),
         method: client.spec.method.as_str().into(),
         path: client.spec.path.as_str().into(),
     });
-    let exchange = tokio::time::timeout(client.spec.deadline.0, client.exchange(&id));
+    let exchange = tokio::time::timeout(client.spec.deadline.0, client.exchange(&id, &mut random));
     let outcome = match exchange.await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => Outcome::Broken(error.to_string()),
@@ -91,7 +96,7 @@ struct Answer {
 }
 
 impl Client {
-    async fn exchange(&self, id: &str) -> Result<Outcome, WireError> {
+    async fn exchange(&self, id: &Rc<str>, random: &mut Randomness) -> Result<Outcome, WireError> {
         let mut wire = match self.take_idle() {
             Err(count) => {
                 let reason = format!("{count} bytes or more came behind an earlier answer");
@@ -100,7 +105,16 @@ impl Client {
             Ok(Some(wire)) => wire,
             Ok(None) => self.connect().await?,
         };
-        wire.write_all(&self.request(id)).await?;
+        let trouble = self.spec.trouble.as_ref().and_then(|troubles| troubles.draw(random));
+        let missing = match self.send(&mut wire, id, trouble, random).await? {
+            Sent::Whole => false,
+            Sent::HalfClosed { missing } => missing,
+            Sent::Closed => return Ok(Outcome::Left),
+            Sent::Reset => {
+                wire.abort();
+                return Ok(Outcome::Left);
+            }
+        };
         let answer = loop {
             let head = wire.read_head().await?;
             let answer = read_answer(&head, &self.spec.method)?;
@@ -109,6 +123,9 @@ impl Client {
                 break answer;
             }
         };
+        if missing && answer.backend.is_some() {
+            return Ok(Outcome::Wrong("a backend's answer to half a request".to_owned()));
+        }
         let body = wire.read_body(answer.body).await?;
         if let Some(reason) = judge(&answer, id, &body) {
             return Ok(Outcome::Wrong(reason));
@@ -116,10 +133,57 @@ impl Client {
         if wire.unclaimed() > 0 {
             return Ok(Outcome::Wrong(format!("{} bytes behind the answer", wire.unclaimed())));
         }
-        if answer.persistent && self.spec.keep_alive {
+        if !answer.persistent {
+            match wire.read_to_end().await {
+                0 => {}
+                count => {
+                    return Ok(Outcome::Wrong(format!("{count} bytes behind the last answer")));
+                }
+            }
+        } else if self.spec.keep_alive && trouble.is_none() {
             self.idle.borrow_mut().push(wire);
         }
         Ok(Outcome::Answered { status: answer.status, backend: answer.backend })
+    }
+
+    /// Sends the request, with what is to go wrong until some of its answer has come.
+    async fn send(
+        &self,
+        wire: &mut Wire,
+        id: &Rc<str>,
+        trouble: Option<Trouble<ClientStep>>,
+        random: &mut Randomness,
+    ) -> Result<Sent, WireError> {
+        let (bytes, head) = self.request(id);
+        let Some(trouble) = trouble else {
+            wire.write_all(&bytes).await?;
+            return Ok(Sent::Whole);
+        };
+        let section = match trouble.at {
+            ClientStep::Head => 1..head,
+            ClientStep::BeforeBody => head..head,
+            ClientStep::Body => head..bytes.len(),
+            ClientStep::Waiting | ClientStep::Answer => bytes.len()..bytes.len(),
+        };
+        let step = Step::Trouble {
+            host: Rc::clone(&self.name),
+            id: Some(Rc::clone(id)),
+            at: trouble.at.name(),
+            does: trouble.does,
+            broken_off: false,
+        };
+        if section.start < bytes.len() {
+            self.trace.push(step);
+            return trouble.send(wire, &bytes, section, random).await;
+        }
+        wire.write_all(&bytes).await?;
+        match trouble.at {
+            ClientStep::Answer => wire.begin().await?,
+            // Not before the request is at its backend, now and then.
+            _ => tokio::time::sleep(some_milliseconds(WAITING_MS, random)).await,
+        }
+        self.trace.push(step);
+        trouble.act(wire, false).await
     }
 
     async fn connect(&self) -> Result<Wire, WireError> {
@@ -141,7 +205,8 @@ impl Client {
         Ok(None)
     }
 
-    fn request(&self, id: &str) -> Vec<u8> {
+    /// The bytes of a request, and where its head ends.
+    fn request(&self, id: &str) -> (Vec<u8>, usize) {
         let ClientSpec { method, path, headers, body_bytes, keep_alive, .. } = &self.spec;
         let mut out = format!("{method} {path} HTTP/1.1\r\n{ID_FIELD}: {id}\r\n");
         if !headers.keys().any(|name| name.eq_ignore_ascii_case("host")) {
@@ -158,8 +223,9 @@ impl Client {
         }
         out += "\r\n";
         let mut out = out.into_bytes();
+        let head = out.len();
         out.extend(pattern(id, *body_bytes));
-        out
+        (out, head)
     }
 }
 

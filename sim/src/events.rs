@@ -51,10 +51,12 @@ impl Schedule {
             Action::Release(a, b) => sim.release(a.as_str(), b.as_str()),
             Action::Slow(host, by) => self.conditions[host].slow_by.set(*by),
             Action::Fail(host, status) => self.conditions[host].fails_with.set(Some(*status)),
+            Action::Refuse(host) => self.conditions[host].refuse(true),
             Action::Recover(host) => {
                 let condition = &self.conditions[host];
                 condition.slow_by.take();
                 condition.fails_with.take();
+                condition.refuse(false);
             }
         }
     }

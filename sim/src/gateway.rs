@@ -2,6 +2,7 @@
 //!
 //! As on Linux, the slot table outlives the process and everything else does not.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -15,7 +16,7 @@ use weir_engine::shard::{self, Mailbox, ShardSetup};
 use weir_engine::slots::SlotTable;
 use weir_engine::snapshot::Snapshot;
 use weir_engine::upstream::health::Change;
-use weir_engine::upstream::{Registry, check};
+use weir_engine::upstream::{Registry, Upstream, check};
 
 use crate::runtime::{SimHost, SimRuntime};
 use crate::scenario::Scenario;
@@ -109,6 +110,25 @@ pub(crate) struct Engine {
     /// Names of backends by the gateway's own name for them.
     pub(crate) names: BTreeMap<String, String>,
     pub(crate) trace: Trace,
+    /// What the present start counts.
+    pub(crate) gauges: RefCell<Gauges>,
+}
+
+/// The gauges that an operator sees.
+#[derive(Default)]
+pub(crate) struct Gauges {
+    shards: Vec<Arc<ShardMetrics>>,
+    upstreams: Vec<Arc<Upstream>>,
+}
+
+impl Gauges {
+    /// Connections of clients, requests in flight, and requests that are being retried.
+    pub(crate) fn read(&self) -> [u64; 3] {
+        let connections = self.shards.iter().map(|shard| shard.connections_open.get()).sum();
+        let in_flight = self.upstreams.iter().map(|upstream| upstream.in_flight()).sum();
+        let retrying = self.upstreams.iter().map(|u| u64::from(u.retrying.count())).sum();
+        [connections, in_flight, retrying]
+    }
 }
 
 /// The software of the gateway; runs until it crashes.
@@ -116,6 +136,8 @@ pub(crate) async fn serve(engine: Rc<Engine>, host: SimHost) -> turmoil::Result 
     engine.trace.push(Step::Started { host: crate::scenario::GATEWAY.into() });
     let snapshot = Snapshot::build(engine.config.clone(), 1, &mut Registry::default(), None)?;
     let snapshot = Arc::new(snapshot);
+    *engine.gauges.borrow_mut() =
+        Gauges { shards: Vec::new(), upstreams: snapshot.upstreams.clone() };
     for id in 0..engine.shards {
         start_shard(&engine, host.runtime(id), id, &snapshot).await?;
     }
@@ -139,12 +161,14 @@ async fn start_shard(
     for listener in &engine.config.listeners {
         listeners.push(runtime.bind(listener.address).await?);
     }
+    let metrics = Arc::new(ShardMetrics::default());
+    engine.gauges.borrow_mut().shards.push(Arc::clone(&metrics));
     let setup = ShardSetup {
         id,
         mailbox: Arc::new(Mailbox::default()),
         snapshot: Arc::clone(snapshot),
         table: Arc::clone(&engine.table),
-        metrics: Arc::new(ShardMetrics::default()),
+        metrics,
         log: None,
     };
     let parking = runtime.parking()?;

@@ -13,5 +13,6 @@ pub mod report;
 pub mod runtime;
 pub mod scenario;
 pub mod trace;
+mod trouble;
 mod wire;
 pub mod world;

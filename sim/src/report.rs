@@ -118,7 +118,10 @@ impl Second {
                     self.events.push(record.to_string());
                 }
             }
-            Step::Sent { .. } | Step::Checked { .. } => {}
+            Step::Sent { .. }
+            | Step::Checked { .. }
+            | Step::Trouble { .. }
+            | Step::Reused { .. } => {}
         }
     }
 }

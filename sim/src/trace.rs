@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use siphasher::sip::SipHasher24;
 
+use crate::scenario::Does;
+
 /// How a request ended for its client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -20,6 +22,8 @@ pub enum Outcome {
     Broken(String),
     /// Nothing, until the client's deadline.
     Hung,
+    /// The client broke it off itself.
+    Left,
     /// An answer that cannot be this request's, or bytes that nobody asked for.
     Wrong(String),
 }
@@ -37,6 +41,18 @@ pub enum Step {
     Checked { backend: Rc<str>, status: u16 },
     /// The gateway's verdict on a backend changed. For explanations only: no property uses it.
     Health { backend: String, up: bool },
+    /// A host does to a connection what its scenario asks for.
+    Trouble {
+        host: Rc<str>,
+        /// The request, if the host knows it.
+        id: Option<Rc<str>>,
+        at: &'static str,
+        does: Does,
+        /// Whether it broke an answer off that had begun.
+        broken_off: bool,
+    },
+    /// A backend got another request on a connection that it had half-closed in an answer.
+    Reused { backend: Rc<str> },
     /// An event of the scenario.
     Event { text: String },
     /// A host's software started.
@@ -59,9 +75,12 @@ impl Record {
         match self.step {
             Step::Started { .. } => self.at_ns > STARTED_NS,
             Step::Health { .. } | Step::Event { .. } => true,
-            Step::Sent { .. } | Step::Done { .. } | Step::Arrived { .. } | Step::Checked { .. } => {
-                false
-            }
+            Step::Sent { .. }
+            | Step::Done { .. }
+            | Step::Arrived { .. }
+            | Step::Checked { .. }
+            | Step::Trouble { .. }
+            | Step::Reused { .. } => false,
         }
     }
 }
@@ -136,6 +155,7 @@ impl fmt::Display for Outcome {
             Self::Answered { status, backend: None } => write!(f, "{status} from the gateway"),
             Self::Broken(reason) => write!(f, "broken connection: {reason}"),
             Self::Hung => f.write_str("no answer until the client's deadline"),
+            Self::Left => f.write_str("nothing, for it left"),
             Self::Wrong(reason) => write!(f, "wrong answer: {reason}"),
         }
     }
@@ -154,6 +174,11 @@ impl fmt::Display for Step {
             Self::Health { backend, up: false } => {
                 write!(f, "the gateway finds {backend} unhealthy")
             }
+            Self::Trouble { host, id, at, does, .. } => {
+                let id = id.as_deref().unwrap_or("a connection");
+                write!(f, "{id} meets trouble at {host}: {} at {at}", does.name())
+            }
+            Self::Reused { backend } => write!(f, "{backend} gets a request behind its end"),
             Self::Event { text } => write!(f, "event: {text}"),
             Self::Started { host } => write!(f, "{host} starts"),
         }

@@ -5,6 +5,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use thiserror::Error;
 use weir_engine::runtime::Stream;
@@ -17,6 +18,9 @@ pub(crate) const HEAD_LIMITS: HeadLimits =
 /// A body longer than this is taken for a mistake of the scenario.
 const BODY_BYTES_MAX: usize = 64 << 20;
 const READ_BYTES: usize = 16 * 1024;
+/// What is read at once in small pieces, and the pause before each.
+const PIECE_BYTES: usize = 50;
+const PIECE_PAUSE: Duration = Duration::from_millis(2);
 
 /// Names the request to everyone who sees it.
 pub(crate) const ID_FIELD: &str = "X-Sim-Id";
@@ -52,11 +56,12 @@ pub(crate) enum Framing {
 pub(crate) struct Wire {
     stream: SimStream,
     buffer: Vec<u8>,
+    in_pieces: bool,
 }
 
 impl Wire {
     pub(crate) fn new(stream: SimStream) -> Self {
-        Self { stream, buffer: Vec::new() }
+        Self { stream, buffer: Vec::new(), in_pieces: false }
     }
 
     pub(crate) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -65,6 +70,36 @@ impl Wire {
             bytes = &bytes[count..];
         }
         Ok(())
+    }
+
+    /// Sends the end of the stream.
+    pub(crate) async fn finish(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.stream.poll_shutdown(cx)).await
+    }
+
+    /// Breaks the connection off with a reset.
+    pub(crate) fn abort(self) {
+        self.stream.abort();
+    }
+
+    /// From now on reads little at a time, and slowly.
+    pub(crate) fn read_in_pieces(&mut self) {
+        self.in_pieces = true;
+    }
+
+    /// Waits for the first bytes of a message.
+    pub(crate) async fn begin(&mut self) -> Result<(), WireError> {
+        if self.buffer.is_empty() && self.fill().await? == 0 {
+            return Err(WireError::Closed);
+        }
+        Ok(())
+    }
+
+    /// Waits until the other end closes, and returns how many bytes came before that.
+    pub(crate) async fn read_to_end(&mut self) -> usize {
+        // A connection that breaks has come to its end as well.
+        while self.fill().await.is_ok_and(|count| count > 0) {}
+        self.buffer.len()
     }
 
     /// Reads a head and takes it out of the buffer.
@@ -133,7 +168,11 @@ impl Wire {
             return Err(WireError::TooLong);
         }
         let mut bytes = [0; READ_BYTES];
-        let count = poll_fn(|cx| self.stream.poll_read(cx, &mut bytes)).await?;
+        let most = if self.in_pieces { PIECE_BYTES } else { READ_BYTES };
+        if self.in_pieces {
+            tokio::time::sleep(PIECE_PAUSE).await;
+        }
+        let count = poll_fn(|cx| self.stream.poll_read(cx, &mut bytes[..most])).await?;
         self.buffer.extend_from_slice(&bytes[..count]);
         Ok(count)
     }

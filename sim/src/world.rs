@@ -33,6 +33,19 @@ pub struct Run {
     pub stopped: Option<String>,
     /// The slowest health checks of the configuration, if every upstream has some.
     pub health: Option<HealthBounds>,
+    /// What was left a while after the last client had gone, if the scenario asks and got there.
+    pub left: Option<Left>,
+}
+
+/// What the gateway and the backends still had open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Left {
+    /// Connections of clients, as the gateway counts them.
+    pub client_connections: u64,
+    pub in_flight: u64,
+    pub retrying: u64,
+    /// Connections to backends, as they count them.
+    pub backend_connections: usize,
 }
 
 /// How long the configuration's health checks take, at most, to notice.
@@ -68,15 +81,23 @@ pub fn run(scenario: &Scenario, seed: u64) -> Result<Run, ConfigError> {
     let port = config.listeners.iter().find(|l| l.name != CONTROL).map_or(80, |l| l.address.port());
 
     let parts = Parts { scenario, net: SimNet::new(seed), seed, trace: Trace::default() };
-    parts.add_gateway(&mut sim, config, &hosts);
+    let engine = parts.add_gateway(&mut sim, config, &hosts);
     let conditions = parts.add_backends(&mut sim);
     parts.add_clients(&mut sim, SocketAddr::new(gateway, port));
-    let mut schedule = Schedule::new(&scenario.events, conditions, parts.trace.clone());
-    let stopped = let_time_pass(&mut sim, &mut schedule, scenario);
+    let mut schedule = Schedule::new(&scenario.events, conditions.clone(), parts.trace.clone());
+    let mut stopped = let_time_pass(&mut sim, &mut schedule, scenario);
+    let left = || Left::of(&engine, &conditions);
+    let left = match scenario.expect.drained {
+        Some(drained) if stopped.is_none() => {
+            stopped = settle(&mut sim, drained.within.0, &left);
+            Some(left())
+        }
+        _ => None,
+    };
     let elapsed = sim.elapsed();
     // What destructors do is not part of the run.
     let (trace_hash, records) = (parts.trace.hash(), parts.trace.take());
-    Ok(Run { seed, trace_hash, records, elapsed, stopped, health })
+    Ok(Run { seed, trace_hash, records, elapsed, stopped, health, left })
 }
 
 /// Until the scenario is over and every client has finished.
@@ -87,12 +108,38 @@ fn let_time_pass(
 ) -> Option<String> {
     loop {
         schedule.advance(sim);
-        match catch_unwind(AssertUnwindSafe(|| sim.step())) {
-            Ok(Ok(finished)) if finished && sim.elapsed() >= scenario.duration => return None,
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Some(error.to_string()),
-            Err(panic) => return Some(format!("a panic: {}", panic_text(&*panic))),
+        match step(sim) {
+            Ok(finished) if finished && sim.elapsed() >= scenario.duration => return None,
+            Ok(_) => {}
+            Err(reason) => return Some(reason),
         }
+    }
+}
+
+/// Lets the time pass after the last client has gone, until nothing is left.
+fn settle(sim: &mut Sim<'_>, within: Duration, left: &dyn Fn() -> Left) -> Option<String> {
+    let end = sim.elapsed() + within;
+    while sim.elapsed() < end && left() != Left::default() {
+        if let Err(reason) = step(sim) {
+            return Some(reason);
+        }
+    }
+    None
+}
+
+impl Left {
+    fn of(engine: &Engine, conditions: &BTreeMap<String, Rc<Condition>>) -> Self {
+        let [client_connections, in_flight, retrying] = engine.gauges.borrow().read();
+        let backend_connections = conditions.values().map(|condition| condition.open.get()).sum();
+        Self { client_connections, in_flight, retrying, backend_connections }
+    }
+}
+
+/// One tick; whether every client has finished.
+fn step(sim: &mut Sim<'_>) -> Result<bool, String> {
+    match catch_unwind(AssertUnwindSafe(|| sim.step())) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(panic) => Err(format!("a panic: {}", panic_text(&*panic))),
     }
 }
 
@@ -120,7 +167,12 @@ struct Parts<'s> {
 }
 
 impl Parts<'_> {
-    fn add_gateway(&self, sim: &mut Sim<'_>, config: Config, hosts: &BTreeMap<String, SocketAddr>) {
+    fn add_gateway(
+        &self,
+        sim: &mut Sim<'_>,
+        config: Config,
+        hosts: &BTreeMap<String, SocketAddr>,
+    ) -> Rc<Engine> {
         let mut hash_key = [0; 16];
         Randomness::new(self.seed, &["slots"]).fill(&mut hash_key);
         let engine = Rc::new(Engine {
@@ -132,12 +184,15 @@ impl Parts<'_> {
                 .map(|(name, address)| (address.to_string(), name.clone()))
                 .collect(),
             trace: self.trace.clone(),
+            gauges: RefCell::default(),
         });
+        let started = Rc::clone(&engine);
         let net = self.net.clone();
         sim.host(GATEWAY, move || {
-            let (engine, net) = (Rc::clone(&engine), net.clone());
+            let (engine, net) = (Rc::clone(&started), net.clone());
             async move { gateway::serve(engine, net.host(GATEWAY)).await }
         });
+        engine
     }
 
     fn add_backends(&self, sim: &mut Sim<'_>) -> BTreeMap<String, Rc<Condition>> {

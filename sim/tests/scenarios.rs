@@ -1,10 +1,12 @@
 //! The committed scenarios hold, runs repeat, and what must fail does.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use weir_sim::report::Report;
-use weir_sim::scenario::Scenario;
+use weir_sim::scenario::{Scenario, Step, Troubles};
+use weir_sim::trace::Step as Recorded;
 use weir_sim::world;
 
 const SEEDS: u64 = 5;
@@ -95,6 +97,59 @@ fn every_committed_scenario_holds_under_several_seeds() {
             assert!(report.requests > 100, "{} {report}", file.display());
         }
     }
+}
+
+/// A step and what happens there.
+type Met = (&'static str, &'static str);
+
+fn all_of<S: Step>(troubles: &Troubles<S>) -> BTreeSet<Met> {
+    let does = |at: &S| {
+        let at = at.name();
+        troubles.does.iter().map(move |does| (at, does.name()))
+    };
+    troubles.at.iter().flat_map(does).collect()
+}
+
+/// Every group of hosts with troubles, and those troubles.
+fn troubled(scenario: &Scenario) -> Vec<(String, BTreeSet<Met>)> {
+    let backends = scenario
+        .backends
+        .iter()
+        .filter_map(|host| Some((host.name.get_ref().clone(), all_of(host.trouble.as_ref()?))));
+    let clients = scenario.clients.iter().filter_map(|client| {
+        Some((client.name.get_ref().clone(), all_of(client.trouble.as_ref()?)))
+    });
+    backends.chain(clients).collect()
+}
+
+#[test]
+fn every_trouble_is_met_at_every_step() {
+    let mut groups = 0;
+    for file in committed() {
+        let scenario = Scenario::load(&file, None).expect("a scenario");
+        let expected = troubled(&scenario);
+        if expected.is_empty() {
+            continue;
+        }
+        let mut met: BTreeMap<String, BTreeSet<Met>> = BTreeMap::new();
+        for seed in (0..SEEDS).map(|offset| scenario.seed + offset) {
+            for record in world::run(&scenario, seed).expect("a configuration").records {
+                let Recorded::Trouble { host, at, does, .. } = record.step else { continue };
+                // Clients of a group are numbered.
+                let group = expected.iter().map(|(group, _)| group).find(|group| {
+                    host.strip_prefix(group.as_str())
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+                });
+                met.entry(group.expect("a group").clone()).or_default().insert((at, does.name()));
+            }
+        }
+        for (group, expected) in expected {
+            let missing: Vec<_> = expected.difference(&met[&group]).collect();
+            assert!(missing.is_empty(), "{} {group} never meets {missing:?}", file.display());
+            groups += 1;
+        }
+    }
+    assert!(groups >= 6, "{groups} groups of troubled hosts");
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn effects(action: &Action) -> Vec<(&'static str, Effect, Host, Option<Host>)> {
         Action::Restart(host) => vec![("crash", Effect::Ends, host.clone(), None)],
         Action::Partition(a, b) | Action::Hold(a, b) => link(|| Effect::Begins, a, b),
         Action::Repair(a, b) | Action::Release(a, b) => link(|| Effect::Ends, a, b),
-        Action::Slow(host, _) | Action::Fail(host, _) => {
+        Action::Slow(host, _) | Action::Fail(host, _) | Action::Refuse(host) => {
             vec![("condition", Effect::Begins, host.clone(), None)]
         }
         Action::Recover(host) => vec![("condition", Effect::Ends, host.clone(), None)],

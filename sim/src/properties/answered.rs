@@ -1,4 +1,5 @@
-//! Every request is answered once; one that changes something is passed on at most once.
+//! Every request is answered once; one that changes something is passed on at most once; none is
+//! passed on again once some of its answer was there.
 
 use super::{Facts, Request, SLACK};
 use crate::scenario::{Answered, GATEWAY};
@@ -40,10 +41,20 @@ fn is_cut_off(facts: &Facts<'_>, request: &Request<'_>) -> bool {
     })
 }
 
-/// A request that is not idempotent (RFC 9110 section 9.2.2) reaches backends at most once.
+/// A request that is not idempotent (RFC 9110 section 9.2.2) reaches backends at most once, and
+/// none reaches another one when its answer had begun.
 pub(super) fn at_most_once(facts: &Facts<'_>) -> Result<String, String> {
     let idempotent = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
     let mut judged = 0;
+    for request in &facts.requests {
+        let Some(broken_off) = request.broken_off_ns else { continue };
+        judged += 1;
+        if request.arrivals.iter().any(|(at, _)| *at > broken_off) {
+            let title = request.title();
+            let explained = facts.explain(request);
+            return Err(format!("{title} was sent again after part of an answer{explained}"));
+        }
+    }
     for request in facts.requests.iter().filter(|r| !idempotent.contains(&r.method)) {
         judged += 1;
         if request.arrivals.len() > 1 {
@@ -56,7 +67,9 @@ pub(super) fn at_most_once(facts: &Facts<'_>) -> Result<String, String> {
         }
     }
     if judged == 0 {
-        return Err("every method is idempotent: there is nothing to judge".to_owned());
+        return Err(
+            "every method is idempotent, no answer broke off: there is nothing to judge".to_owned()
+        );
     }
-    Ok(format!("{judged} requests that are not idempotent"))
+    Ok(format!("{judged} requests that must not be sent again"))
 }

@@ -21,6 +21,8 @@ pub struct Request<'r> {
     pub done: Option<(u64, &'r Outcome)>,
     /// When it arrived at which backend.
     pub arrivals: Vec<(u64, &'r str)>,
+    /// When a backend first broke an answer to it off.
+    pub broken_off_ns: Option<u64>,
 }
 
 /// What properties are judged by.
@@ -52,7 +54,7 @@ impl<'r> Facts<'r> {
                 let usual = backend.as_ref().is_some_and(|name| self.usual_status(name, *status));
                 (!usual).then(|| outcome.to_string())
             }
-            Outcome::Answered { .. } => None,
+            Outcome::Answered { .. } | Outcome::Left => None,
             Outcome::Broken(_) | Outcome::Hung | Outcome::Wrong(_) => Some(outcome.to_string()),
         }
     }
@@ -111,8 +113,15 @@ fn requests(records: &[Record]) -> Vec<Request<'_>> {
         match step {
             Step::Sent { id, client, method, .. } => {
                 places.insert(id, requests.len());
-                let (done, arrivals) = (None, Vec::new());
-                requests.push(Request { id, client, method, sent_ns: *at_ns, done, arrivals });
+                requests.push(Request {
+                    id,
+                    client,
+                    method,
+                    sent_ns: *at_ns,
+                    done: None,
+                    arrivals: Vec::new(),
+                    broken_off_ns: None,
+                });
             }
             Step::Done { id, outcome } => {
                 if let Some(place) = places.get(id) {
@@ -124,7 +133,14 @@ fn requests(records: &[Record]) -> Vec<Request<'_>> {
                     requests[*place].arrivals.push((*at_ns, backend));
                 }
             }
-            Step::Checked { .. }
+            Step::Trouble { id: Some(id), broken_off: true, .. } => {
+                if let Some(place) = places.get(id) {
+                    requests[*place].broken_off_ns.get_or_insert(*at_ns);
+                }
+            }
+            Step::Trouble { .. }
+            | Step::Reused { .. }
+            | Step::Checked { .. }
             | Step::Health { .. }
             | Step::Event { .. }
             | Step::Started { .. } => {}
@@ -136,8 +152,11 @@ fn requests(records: &[Record]) -> Vec<Request<'_>> {
 fn id_of(step: &Step) -> Option<&str> {
     match step {
         Step::Sent { id, .. } | Step::Done { id, .. } | Step::Arrived { id, .. } => Some(id),
-        Step::Checked { .. } | Step::Health { .. } | Step::Event { .. } | Step::Started { .. } => {
-            None
-        }
+        Step::Trouble { id, .. } => id.as_deref(),
+        Step::Reused { .. }
+        | Step::Checked { .. }
+        | Step::Health { .. }
+        | Step::Event { .. }
+        | Step::Started { .. } => None,
     }
 }

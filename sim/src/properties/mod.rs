@@ -1,7 +1,7 @@
 //! What must hold, judged from outside: by what clients sent and received and what backends saw.
 //!
-//! Invariant: no property looks into the engine. The gateway's verdicts on its backends stand in
-//! explanations only. A property that found nothing to judge has not passed.
+//! Invariant: no property looks into the engine, but for the gauges that it shows to everybody
+//! ([`ends::drained`]). The gateway's verdicts on its backends stand in explanations only. A property that found nothing to judge has not passed.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::world::Run;
 mod admission;
 mod ailments;
 mod answered;
+mod ends;
 mod facts;
 mod failover;
 mod spread;
@@ -43,6 +44,9 @@ pub fn judge(scenario: &Scenario, run: &Run) -> Vec<Verdict> {
     if expect.at_most_once {
         verdicts.push(verdict("at_most_once", answered::at_most_once(&facts)));
     }
+    if expect.no_reuse {
+        verdicts.push(verdict("no_reuse", ends::no_reuse(&facts)));
+    }
     for admitted in &expect.no_over_admission {
         let groups: Vec<_> = admitted.clients.iter().map(|c| c.get_ref().as_str()).collect();
         let name = format!("no_over_admission({})", groups.join(","));
@@ -56,6 +60,9 @@ pub fn judge(scenario: &Scenario, run: &Run) -> Vec<Verdict> {
     }
     if let Some(spread) = &expect.spread {
         verdicts.push(verdict("spread", spread::spread(&facts, spread)));
+    }
+    if expect.drained.is_some() {
+        verdicts.push(verdict("drained", ends::drained(run)));
     }
     verdicts
 }

@@ -2,8 +2,9 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::*;
+use crate::scenario::Does;
 use crate::trace::{Outcome, Record, Step};
-use crate::world::HealthBounds;
+use crate::world::{HealthBounds, Left};
 
 const SCENARIO: &str = r#"
 name = "judged"
@@ -33,6 +34,7 @@ struct Story {
     records: Vec<Record>,
     count: usize,
     stopped: Option<String>,
+    left: Option<Left>,
 }
 
 impl Story {
@@ -74,6 +76,7 @@ impl Story {
             elapsed: Duration::from_secs(10),
             stopped: self.stopped,
             health: Some(BOUNDS),
+            left: self.left,
         };
         let mut verdicts = judge(&scenario, &run);
         let verdict = verdicts.pop().expect("a verdict");
@@ -219,4 +222,61 @@ fn the_worst_interval_is_at_most_twice_the_limit() {
     story.answered_here(2100, 429);
     let detail = story.judge(expect).expect_err("fails");
     assert!(detail.contains("5 requests admitted in the window from 1.900 s"), "{detail}");
+}
+
+/// `b` breaks the answer to `id` off with a half-close.
+fn broken_off(id: &str) -> Step {
+    Step::Trouble {
+        host: "b".into(),
+        id: Some(id.into()),
+        at: "body",
+        does: Does::HalfClose,
+        broken_off: true,
+    }
+}
+
+#[test]
+fn at_most_once_forbids_another_attempt_once_an_answer_had_begun() {
+    let broken = || Outcome::Broken("cut".into());
+    let mut story = Story::default();
+    story.request("GET", 0, 100, &["b"], broken());
+    story.at(50, broken_off("c-1.1"));
+    assert!(story.judge("[expect]\nat_most_once = true").expect("passes").contains("1 requests"));
+    let mut story = Story::default();
+    story.request("GET", 0, 100, &["b"], broken());
+    story.at(50, broken_off("c-1.1"));
+    story.at(60, Step::Arrived { id: "c-1.1".into(), backend: "a".into() });
+    let failure = story.judge("[expect]\nat_most_once = true").expect_err("fails");
+    assert!(failure.contains("sent again after part of an answer"), "{failure}");
+}
+
+#[test]
+fn no_reuse_finds_a_request_behind_an_end() {
+    let expect = "[expect]\nno_reuse = true";
+    assert!(Story::default().judge(expect).expect_err("nothing").contains("nothing to judge"));
+    let mut story = Story::default();
+    story.at(10, broken_off("c-1.1"));
+    assert!(story.judge(expect).is_ok());
+    let mut story = Story::default();
+    story.at(10, broken_off("c-1.1"));
+    story.at(20, Step::Reused { backend: "b".into() });
+    assert!(story.judge(expect).expect_err("fails").contains("b got a request at 0.020 s"));
+}
+
+#[test]
+fn drained_wants_nothing_left() {
+    let judge = |left| {
+        let story = Story { left, ..Story::default() };
+        story.judge("[expect]\ndrained = { within = \"1s\" }")
+    };
+    assert!(judge(Some(Left::default())).is_ok());
+    assert!(judge(None).is_err());
+    for left in [
+        Left { client_connections: 1, ..Left::default() },
+        Left { in_flight: 1, ..Left::default() },
+        Left { retrying: 1, ..Left::default() },
+        Left { backend_connections: 1, ..Left::default() },
+    ] {
+        assert!(judge(Some(left)).expect_err("fails").contains(": 1"));
+    }
 }

@@ -9,7 +9,10 @@ use thiserror::Error;
 use toml::Spanned;
 
 use super::schedule::{EventDocument, events};
-use super::{BackendSpec, ClientSpec, Expect, GATEWAY, Gateway, Network, Scenario, Span};
+use super::{
+    BackendSpec, BackendStep, ClientSpec, ClientStep, Expect, GATEWAY, Gateway, Network, Scenario,
+    Span,
+};
 
 const SHARDS_MAX: usize = 64;
 const CLIENTS_MAX: usize = 1000;
@@ -222,6 +225,13 @@ fn check_backend(host: &BackendSpec) -> Result<(), Fault> {
     if !(200..=599).contains(&host.status) {
         return fault(here, "status must be 200 to 599");
     }
+    let Some(trouble) = &host.trouble else { return Ok(()) };
+    if let Some(message) = trouble.fault() {
+        return fault(here, message);
+    }
+    if trouble.at.contains(&BackendStep::Trailers) && !host.chunked {
+        return fault(here, "trouble at trailers needs chunked = true");
+    }
     Ok(())
 }
 
@@ -249,6 +259,14 @@ fn check_client(client: &ClientSpec, duration: Span) -> Result<(), Fault> {
     }
     if client.until.unwrap_or(duration) > duration {
         return fault(here, "until lies behind the scenario's duration");
+    }
+    let Some(trouble) = &client.trouble else { return Ok(()) };
+    if let Some(message) = trouble.fault() {
+        return fault(here, message);
+    }
+    let of_body = |step: &ClientStep| matches!(step, ClientStep::BeforeBody | ClientStep::Body);
+    if trouble.at.iter().any(of_body) && client.body_bytes == 0 {
+        return fault(here, "trouble at a body needs body_bytes");
     }
     Ok(())
 }

@@ -14,9 +14,11 @@ mod schedule;
 mod span;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 pub use load::ScenarioError;
 pub use span::{Quota, Span};
+pub use trouble::{BackendStep, ClientStep, Does, Step, Troubles};
 
 /// The host that the engine runs on.
 pub const GATEWAY: &str = "gateway";
@@ -81,6 +83,8 @@ pub struct BackendSpec {
     /// Whether bodies go out in chunks rather than with a length.
     #[serde(default)]
     pub chunked: bool,
+    /// What goes wrong with some of its exchanges; health checks are left in peace.
+    pub trouble: Option<Troubles<BackendStep>>,
 }
 
 fn default_port() -> u16 {
@@ -128,6 +132,8 @@ pub struct ClientSpec {
     /// Whether connections are used again.
     #[serde(default = "default_keep_alive")]
     pub keep_alive: bool,
+    /// What it does wrong in some of its requests.
+    pub trouble: Option<Troubles<ClientStep>>,
 }
 
 impl Default for Span {
@@ -186,7 +192,9 @@ pub enum Action {
     Slow(String, Duration),
     /// A backend answers everything with this status.
     Fail(String, u16),
-    /// Ends `Slow` and `Fail`.
+    /// A backend's software ends, its host does not: connections close, new ones are refused.
+    Refuse(String),
+    /// Ends `Slow`, `Fail` and `Refuse`.
     Recover(String),
 }
 
@@ -201,6 +209,7 @@ impl std::fmt::Display for Action {
             Self::Release(a, b) => write!(f, "release {a} - {b}"),
             Self::Slow(host, by) => write!(f, "slow {host} by {} ms", by.as_millis()),
             Self::Fail(host, status) => write!(f, "fail {host} with {status}"),
+            Self::Refuse(host) => write!(f, "refuse {host}"),
             Self::Recover(host) => write!(f, "recover {host}"),
         }
     }
@@ -214,16 +223,26 @@ pub struct Expect {
     #[serde(default)]
     pub at_most_once: bool,
     #[serde(default)]
+    pub no_reuse: bool,
+    #[serde(default)]
     pub no_over_admission: Vec<Admitted>,
     pub failover: Option<Within>,
     pub recovery: Option<Within>,
     pub spread: Option<Spread>,
+    pub drained: Option<Drained>,
 }
 
 /// Every request is over within this time.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answered {
+    pub within: Span,
+}
+
+/// When the last client has gone, nothing is left of anything in this time.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Drained {
     pub within: Span,
 }
 

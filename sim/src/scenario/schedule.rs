@@ -33,6 +33,7 @@ enum Kind {
     Release,
     Slow,
     Fail,
+    Refuse,
     Recover,
 }
 
@@ -95,6 +96,7 @@ fn action(event: &EventDocument, names: &Names) -> Result<Action, String> {
             Action::Slow(backend()?, by.0)
         }
         Kind::Fail => Action::Fail(backend()?, event.status.unwrap_or(503)),
+        Kind::Refuse => Action::Refuse(backend()?),
         Kind::Recover => Action::Recover(backend()?),
     })
 }
@@ -125,7 +127,9 @@ fn undone(action: &Action) -> Option<Action> {
         Action::Crash(host) => Some(Action::Restart(host)),
         Action::Partition(a, b) => Some(Action::Repair(a, b)),
         Action::Hold(a, b) => Some(Action::Release(a, b)),
-        Action::Slow(host, _) | Action::Fail(host, _) => Some(Action::Recover(host)),
+        Action::Slow(host, _) | Action::Fail(host, _) | Action::Refuse(host) => {
+            Some(Action::Recover(host))
+        }
         Action::Restart(_) | Action::Repair(..) | Action::Release(..) | Action::Recover(_) => None,
     }
 }

@@ -79,6 +79,18 @@ fn faults_are_one_line_with_their_place() {
         ("[[host]]\nname = \"b\"", "s.toml:11: a second host \"b\""),
         ("[[host]]\nname = \"gateway\"", "a second host \"gateway\""),
         ("[[host]]\nname = \"10.0.0.1\"", "begin with a letter"),
+        (
+            "[[host]]\nname = \"d\"\ntrouble = { at = [\"trailers\"], does = [\"slow\"] }",
+            "s.toml:11: trouble at trailers needs chunked",
+        ),
+        (
+            "[[client]]\nname = \"d\"\nrate = 1.0\ntrouble = { at = [\"body\"], does = [\"slow\"] }",
+            "s.toml:11: trouble at a body needs body_bytes",
+        ),
+        (
+            "[[client]]\nname = \"d\"\nrate = 1.0\ntrouble = { at = [], does = [\"slow\"] }",
+            "s.toml:11: a trouble needs at",
+        ),
         ("[[client]]\nname = \"d\"", "s.toml:11: a [[client]] needs one of rate and think"),
         ("[[client]]\nname = \"d\"\nrate = 0.0", "rate must be more than 0"),
         ("[[client]]\nname = \"d\"\nrate = 1.0\nuntil = \"3s\"", "until lies behind"),
