@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use super::super::origin::Origin;
 use super::super::trail::{RequestId, Trace, Trail};
 use super::*;
@@ -41,15 +43,18 @@ fn sent(request: &str, peer: &str, forwarding: &Forwarding, trace: Trace) -> Str
     String::from_utf8(out).unwrap()
 }
 
+/// Made once, for tests that write thousands of heads.
+static DEFAULTS: LazyLock<Forwarding> = LazyLock::new(|| forwarding(""));
+
 fn forwarded(request: &str) -> String {
-    sent(request, "192.0.2.7", &forwarding(""), Trace::None)
+    sent(request, "192.0.2.7", &DEFAULTS, Trace::None)
 }
 
 fn answered(response: &str, method: &Method<'_>, client: Version, persistent: bool) -> String {
     let mut store = FieldStore::new();
     let head = parse_response(response.as_bytes(), &mut store, &LIMITS, method).unwrap();
     let plan = ResponsePlan::new(head.body, client, persistent);
-    let additions = Additions { standings: &[], request_id: None, forwarding: &forwarding("") };
+    let additions = Additions { standings: &[], request_id: None, forwarding: &DEFAULTS };
     let mut out = Vec::new();
     write_response(&mut out, &head, plan, &additions, "now");
     String::from_utf8(out).unwrap()

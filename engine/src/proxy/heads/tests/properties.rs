@@ -34,6 +34,10 @@ const NAMES: &[&str] = &[
     "X-Forwarded-For",
     "X_Forwarded_For",
     "Forwarded",
+    "X-Request-Id",
+    "Traceparent",
+    "Tracestate",
+    "Via",
     "X-Real-IP",
     "X-Weir-User",
     "x_weir_user",
@@ -63,6 +67,8 @@ const VALUES: &[&str] = &[
     "websocket",
     "100-continue",
     "root",
+    "for=\"10.0.0.9\", for=192.0.2.1;host=\"a\\\"b\"",
+    "1.1 weir (a",
     "a.example",
     "a\u{e9}",
     "a\r\n b",
@@ -166,6 +172,7 @@ fn target(request: &RequestHead<'_, '_>) -> String {
 
 #[test]
 fn what_backends_get_is_the_one_request_that_was_meant() {
+    let everything = forwarding("client_address = \"forwarded\"\nforwarded = \"both\"");
     hold(&any_request(), |text| {
         let mut store = FieldStore::new();
         let Ok(request) = parse_request(text.as_bytes(), &mut store, &LIMITS) else { return false };
@@ -174,7 +181,9 @@ fn what_backends_get_is_the_one_request_that_was_meant() {
             RequestBody::Length(length) => Framing::Length(length),
             RequestBody::Chunked => Framing::Chunked,
         };
-        read_by_all(&forwarded(text), Kind::Request, |head| {
+        // A trusted proxy's fields are copied into ours.
+        let believed = sent(text, "10.0.0.1", &everything, Trace::Passed { with_state: true });
+        let check = |head: &Head| {
             let start = [request.method.as_str(), &target(&request), "HTTP/1.1"];
             assert_eq!(head.start.each_ref().map(Vec::as_slice), start.map(str::as_bytes));
             assert_eq!(head.framing, framing);
@@ -182,7 +191,9 @@ fn what_backends_get_is_the_one_request_that_was_meant() {
             let host = request.host.unwrap_or("backend");
             assert_eq!(values(head, "host"), [host.as_bytes()]);
             assert_eq!(values(head, "x-weir-user"), [b"ann"]);
-        });
+        };
+        read_by_all(&forwarded(text), Kind::Request, check);
+        read_by_all(&believed, Kind::Request, check);
         true
     });
 }
