@@ -1,15 +1,34 @@
 //! Which route a request takes.
 //!
 //! Precedence, as nginx users expect it: a route that names the host before one for any host, an
-//! exact path before a prefix, a longer prefix before a shorter one, and the order of the file
-//! between equals.
+//! exact path before a prefix, a longer prefix before a shorter one. Of those, more conditions on
+//! header fields before fewer, one that names methods before one for any method, and the order of
+//! the file between equals. A route whose conditions do not hold is passed over.
 
-use crate::config::{PathPattern, RouteConfig};
+use std::cmp::Reverse;
+
+use weir_protocol::http::{Field, Method, list_elements};
+
+use crate::config::{Conditions, HeaderCondition, PathPattern, RouteConfig};
 
 /// The routes of one configuration, for each listener, in order of precedence.
 pub struct Router {
     /// Indexed by listener; indices into the configuration's routes.
     by_listener: Vec<Vec<usize>>,
+}
+
+/// What of a request decides its route.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Without port.
+    pub host: Option<&'a str>,
+    /// Normalised.
+    pub path: &'a [u8],
+    pub method: Method<'a>,
+    pub fields: &'a [Field<'a>],
+    /// For a request that a preflight announces: the list of fields that it will have besides,
+    /// of which any value is taken to be the right one.
+    pub announced: Option<&'a [u8]>,
 }
 
 impl Router {
@@ -30,28 +49,62 @@ impl Router {
         Self { by_listener }
     }
 
-    /// `host` without port; `path` normalised. The index of the first route that matches.
+    /// The index of the first route that matches.
     pub fn find(
         &self,
         routes: &[RouteConfig],
         listener: usize,
-        host: Option<&str>,
-        path: &[u8],
+        asked: &Asked<'_>,
     ) -> Option<usize> {
         self.by_listener[listener].iter().copied().find(|index| {
             let route = &routes[*index];
-            matches_host(route.host.as_deref(), host) && matches_path(&route.path, path)
+            matches_host(route.host.as_deref(), asked.host)
+                && matches_path(&route.path, asked.path)
+                && match &route.conditions {
+                    None => true,
+                    Some(conditions) => {
+                        matches_method(conditions, &asked.method)
+                            && matches_headers(conditions, asked)
+                    }
+                }
         })
+    }
+
+    /// The methods with which a request that no route matches would have one, each once: what
+    /// `Allow` says (RFC 9110 section 10.2.1). None when its path has no route.
+    pub fn methods<'r>(
+        &self,
+        routes: &'r [RouteConfig],
+        listener: usize,
+        asked: &Asked<'_>,
+    ) -> Vec<&'r str> {
+        let mut methods: Vec<&str> = self.by_listener[listener]
+            .iter()
+            .map(|index| &routes[*index])
+            .filter(|route| {
+                matches_host(route.host.as_deref(), asked.host)
+                    && matches_path(&route.path, asked.path)
+            })
+            .filter_map(|route| route.conditions.as_deref())
+            .filter(|conditions| matches_headers(conditions, asked))
+            .flat_map(|conditions| conditions.methods.iter().map(String::as_str))
+            .collect();
+        methods.sort_unstable();
+        methods.dedup();
+        methods
     }
 }
 
 /// Smaller is tried earlier.
-fn precedence(route: &RouteConfig) -> (bool, bool, std::cmp::Reverse<usize>) {
+fn precedence(route: &RouteConfig) -> (bool, bool, Reverse<usize>, Reverse<usize>, bool) {
     let (prefix, length) = match &route.path {
         PathPattern::Exact(path) => (false, path.len()),
         PathPattern::Prefix(path) => (true, path.len()),
     };
-    (route.host.is_none(), prefix, std::cmp::Reverse(length))
+    let conditions = route.conditions.as_deref();
+    let headers = conditions.map_or(0, |conditions| conditions.headers.len());
+    let any_method = conditions.is_none_or(|conditions| conditions.methods.is_empty());
+    (route.host.is_none(), prefix, Reverse(length), Reverse(headers), any_method)
 }
 
 fn matches_host(wanted: Option<&str>, host: Option<&str>) -> bool {
@@ -73,52 +126,25 @@ fn matches_path(pattern: &PathPattern, path: &[u8]) -> bool {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Auth, RouteTarget};
-
-    fn route(listener: Option<usize>, host: Option<&str>, path: &str) -> RouteConfig {
-        let path = match path.strip_suffix('*') {
-            Some(prefix) => PathPattern::Prefix(prefix.to_owned()),
-            None => PathPattern::Exact(path.to_owned()),
-        };
-        RouteConfig {
-            listener,
-            host: host.map(str::to_owned),
-            path,
-            target: RouteTarget::Upstream(0),
-            auth: Auth::None,
-            limits: vec![],
-            tiers: vec![],
-        }
-    }
-
-    #[test]
-    fn precedence_does_not_depend_on_the_order_of_the_file() {
-        let routes = [
-            route(None, None, "/*"),
-            route(None, None, "/api/*"),
-            route(None, None, "/api/v2/*"),
-            route(None, None, "/api/health"),
-            route(None, Some("admin.example"), "/*"),
-        ];
-        let router = Router::new(&routes, 1, None);
-        let find = |host, path: &str| router.find(&routes, 0, host, path.as_bytes());
-        assert_eq!(find(None, "/"), Some(0));
-        assert_eq!(find(None, "/api"), Some(1));
-        assert_eq!(find(None, "/apiary"), Some(0));
-        assert_eq!(find(None, "/api/v2/x"), Some(2));
-        assert_eq!(find(Some("other"), "/api/health"), Some(3));
-        assert_eq!(find(Some("ADMIN.example"), "/api/health"), Some(4));
-    }
-
-    #[test]
-    fn listeners_keep_to_their_own_routes() {
-        let routes = [route(None, None, "/*"), route(Some(1), None, "/stats")];
-        let router = Router::new(&routes, 2, Some(1));
-        assert_eq!(router.find(&routes, 0, None, b"/stats"), Some(0));
-        assert_eq!(router.find(&routes, 1, None, b"/stats"), Some(1));
-        assert_eq!(router.find(&routes, 1, None, b"/other"), None);
-    }
+fn matches_method(conditions: &Conditions, method: &Method<'_>) -> bool {
+    let methods = &conditions.methods;
+    methods.is_empty() || methods.iter().any(|allowed| allowed == method.as_str())
 }
+
+fn matches_headers(conditions: &Conditions, asked: &Asked<'_>) -> bool {
+    conditions.headers.iter().all(|condition| {
+        asked.fields.iter().any(|field| matches_field(condition, field))
+            || asked.announced.is_some_and(|names| {
+                list_elements(names)
+                    .any(|name| name.eq_ignore_ascii_case(condition.name.as_bytes()))
+            })
+    })
+}
+
+fn matches_field(condition: &HeaderCondition, field: &Field<'_>) -> bool {
+    field.name.eq_ignore_ascii_case(&condition.name)
+        && condition.value.as_ref().is_none_or(|value| value.as_bytes() == field.value)
+}
+
+#[cfg(test)]
+mod tests;

@@ -73,6 +73,16 @@ impl<'s> Admission<'s> {
         decision
     }
 
+    /// For a request that nobody stands behind, a browser's preflight: limits by address count it.
+    pub fn decide_anonymous(&self, request: &Request<'_, '_>) -> Decision<'s> {
+        let mut decision = Decision::default();
+        let standings = &mut decision.standings;
+        decision.refusal = [Callers::All, Callers::Anonymous]
+            .into_iter()
+            .find_map(|callers| self.charge_address(request, callers, standings).err());
+        decision
+    }
+
     fn decide_into(
         &self,
         request: &Request<'_, '_>,

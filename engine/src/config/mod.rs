@@ -17,6 +17,7 @@ mod forwarding;
 mod names;
 mod node;
 mod parse;
+mod policy;
 mod scalar;
 mod suggest;
 #[cfg(test)]
@@ -24,6 +25,9 @@ mod tests;
 
 pub use fault::{Fault, Faults, Position};
 pub use forwarding::{ForwardedFields, ForwardingConfig, RequestIds, TraceContexts};
+pub use policy::{
+    Conditions, Cors, FieldEdits, ForwardPath, HeaderCondition, HostPolicy, Redirect, RoutePolicy,
+};
 
 /// The most limits one route may name, so that admission keeps a request's charges in place.
 pub const LIMITS_PER_ROUTE_MAX: usize = 8;
@@ -115,6 +119,8 @@ pub struct HttpConfig {
     /// Open connections of one client address on all shards together, IPv6 by /64; 0 is any
     /// number. One more is answered 503. Trusted proxies are not counted. Default 0.
     pub connections_per_address: u32,
+    /// What backends get of paths, where a route says nothing else. Default `AsWritten`.
+    pub forward_path: ForwardPath,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -281,12 +287,16 @@ pub struct RouteConfig {
     /// Lower case, without port; `None` is any host.
     pub host: Option<String>,
     pub path: PathPattern,
+    /// Boxed, as are policy and redirect: few routes have them, and the others stay small.
+    pub conditions: Option<Box<Conditions>>,
     pub target: RouteTarget,
     pub auth: Auth,
     /// Indices into `limits`, narrowest last as written.
     pub limits: Vec<usize>,
     /// Only callers of these tiers; empty is everyone.
     pub tiers: Vec<usize>,
+    pub forward_path: ForwardPath,
+    pub policy: Option<Box<RoutePolicy>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -297,12 +307,14 @@ pub enum PathPattern {
     Prefix(String),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouteTarget {
     /// Index into `upstreams`.
     Upstream(usize),
     /// The control plane of this engine (`upstream = "control"`).
     Control,
+    /// No backend: the client is sent elsewhere.
+    Redirect(Box<Redirect>),
 }
 
 /// Which credentials a route asks for.

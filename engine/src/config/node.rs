@@ -149,6 +149,10 @@ impl<'d> Node<'d> {
         self.value.is_array()
     }
 
+    pub(super) fn list_is_empty(&self) -> bool {
+        self.value.as_array().is_some_and(|array| array.is_empty())
+    }
+
     /// The items of a list, each under the list's own key.
     pub(super) fn list(&self) -> Option<Vec<Node<'d>>> {
         let Some(array) = self.value.as_array() else {

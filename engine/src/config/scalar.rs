@@ -80,6 +80,11 @@ pub(super) enum ScalarError {
         Quoted(.0)
     )]
     User(String),
+    #[error("{} is not {right}", Quoted(.text))]
+    Not { text: String, right: &'static str },
+    /// Without the text, which may be a secret.
+    #[error("must be {0}")]
+    Unquoted(&'static str),
 }
 
 /// Shows a duration as the file would write it.

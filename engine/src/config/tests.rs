@@ -5,6 +5,7 @@ use super::{Config, Faults};
 mod defaults;
 mod faults;
 mod hostile;
+mod policy;
 mod reload;
 mod values;
 

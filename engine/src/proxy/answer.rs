@@ -1,4 +1,5 @@
-//! Answers that Weir gives itself: refusals and failures, as problem documents (RFC 9457).
+//! Answers that Weir gives itself: refusals and failures as problem documents (RFC 9457), redirects
+//! and answers to preflights without a body.
 
 use weir_protocol::http::{
     Member, PROBLEM_MEDIA_TYPE, Problem, ProxyError, Version, append_proxy_status, reason_phrase,
@@ -25,6 +26,8 @@ pub struct Answer<'a> {
     pub challenge: Option<Challenge>,
     /// What went wrong with the next hop, when that is why there is no other answer.
     pub error: Option<ProxyError>,
+    /// The methods that a 405 names, where the gateway's own lines do not.
+    pub allow: Option<&'static str>,
 }
 
 /// What `WWW-Authenticate` asks for.
@@ -46,6 +49,10 @@ pub struct AnswerContext<'a> {
     pub request_id: Option<&'a [u8]>,
     /// This gateway's name in `Proxy-Status`, where that is written.
     pub proxy_name: Option<&'a str>,
+    /// Field lines that the route adds, each with its CRLF.
+    pub lines: &'a [u8],
+    /// Whether the answer depends on the page that asks.
+    pub vary_origin: bool,
 }
 
 impl AnswerContext<'_> {
@@ -57,12 +64,22 @@ impl AnswerContext<'_> {
         standings: &[],
         request_id: None,
         proxy_name: None,
+        lines: &[],
+        vary_origin: false,
     };
 }
 
 impl<'a> Answer<'a> {
     pub const fn new(status: u16, detail: &'a str) -> Self {
-        Self { status, detail, limit: None, retry_after_ns: None, challenge: None, error: None }
+        Self {
+            status,
+            detail,
+            limit: None,
+            retry_after_ns: None,
+            challenge: None,
+            error: None,
+            allow: None,
+        }
     }
 
     pub fn refusal(refusal: &Refusal<'a>) -> Self {
@@ -95,14 +112,22 @@ impl<'a> Answer<'a> {
     /// `date` is an IMF-fixdate.
     fn write(&self, out: &mut Vec<u8>, buffers: &Buffers, date: &str, context: AnswerContext<'_>) {
         let mut body = buffers.output();
-        self.write_problem(&mut body);
         write_status_line(out, self.status, reason_phrase(self.status));
         write_field(out, "Date", date.as_bytes());
-        write_field(out, "Content-Type", PROBLEM_MEDIA_TYPE.as_bytes());
-        write_length(out, body.len() as u64);
-        if self.status == 405 {
-            // RFC 9110 section 15.5.6. CONNECT is the one method that is refused.
-            write_field(out, "Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE");
+        if self.status >= 400 {
+            self.write_problem(&mut body);
+            write_field(out, "Content-Type", PROBLEM_MEDIA_TYPE.as_bytes());
+        }
+        // RFC 9110 section 8.6.
+        if self.status != 204 {
+            write_length(out, body.len() as u64);
+        }
+        if let Some(methods) = self.allow {
+            write_field(out, "Allow", methods.as_bytes());
+        }
+        out.extend_from_slice(context.lines);
+        if context.vary_origin {
+            write_field(out, "Vary", b"Origin");
         }
         if let Some(challenge) = self.challenge {
             challenge.write(out);
@@ -225,6 +250,17 @@ mod tests {
         assert!(failed.contains(lines), "{failed}");
         let refused = text(&Answer::new(404, "no route"), false, &[]);
         assert!(refused.contains("X-Request-Id: r-1\r\n") && !refused.contains("Proxy-Status"));
+    }
+
+    #[test]
+    fn redirects_and_preflights_have_no_content() {
+        let redirect = text(&Answer::new(308, ""), false, &[]);
+        assert!(redirect.contains("\r\nContent-Length: 0\r\n"), "{redirect}");
+        assert!(!redirect.contains("Content-Type"), "{redirect}");
+        assert!(redirect.ends_with("\r\n\r\n"), "{redirect}");
+        let preflight = text(&Answer::new(204, ""), false, &[]);
+        assert!(!preflight.contains("Content-"), "{preflight}");
+        assert!(preflight.ends_with("\r\n\r\n"), "{preflight}");
     }
 
     #[test]

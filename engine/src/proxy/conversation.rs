@@ -44,6 +44,7 @@ pub(super) struct Terms<'t> {
     pub(super) response_timeout: Duration,
     /// For the end of the answer's head, whatever happened before.
     pub(super) deadline: Instant,
+    /// What the answer gets besides what the backend gives it.
     pub(super) additions: Additions<'t>,
     /// Whether the client's connection may live on.
     pub(super) persistent: bool,

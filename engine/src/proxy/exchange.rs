@@ -2,23 +2,23 @@
 
 use std::rc::Rc;
 
-use weir_protocol::http::{
-    FieldStore, Method, RequestBody, RequestHead, forwarded_path, parse_request,
-};
+use weir_protocol::http::{FieldStore, Method, RequestBody, RequestHead, parse_request};
 
 use super::answer::{Answer, AnswerContext};
+use super::cors::{own_lines, response_policy};
 use super::fault::Fault;
 use super::forward::{Forward, Forwarded};
 use super::heads::{Additions, CallerFields};
 use super::io::{LINGER, linger, write_answer};
 use super::origin::Origin;
 use super::receive::{HeadFault, read_head, refuse_head};
+use super::route::sent_path;
 use super::trail::Trail;
 use super::watch::Watch;
 use crate::access_log::{Entry, write_line};
 use crate::admission::{Caller, Decision};
 use crate::runtime::{Instant, Runtime};
-use crate::shard::{Connection, Desk, Input, Shard, ShardSnapshot};
+use crate::shard::{Connection, Desk, Input, Output, Shard, ShardSnapshot};
 use crate::snapshot::Forwarding;
 use crate::upstream::Upstream;
 
@@ -55,6 +55,8 @@ pub async fn exchange<R: Runtime>(shard: Rc<Shard<R>>, desk: Rc<Desk<R>>) {
                             head: &head,
                             spare: &inbound.data()[end..],
                             started,
+                            lines: None,
+                            vary_origin: false,
                         };
                         Ok((exchange.run().await, end))
                     }
@@ -113,6 +115,10 @@ pub(super) struct Exchange<'e, R: Runtime> {
     pub(super) origin: Origin,
     pub(super) trail: Trail<'e>,
     pub(super) started: Instant,
+    /// Field lines that the route adds to the answer, whoever gives it.
+    pub(super) lines: Option<Output>,
+    /// Whether the answer depends on the page that asks.
+    pub(super) vary_origin: bool,
 }
 
 /// What the log line tells of how it went.
@@ -176,7 +182,7 @@ fn additions<'a>(
     forwarding: &'a Forwarding,
 ) -> Additions<'a> {
     let request_id = if forwarding.request_id_in_response { trail.request_id.get() } else { None };
-    Additions { standings: &decision.standings, request_id, forwarding }
+    Additions { standings: &decision.standings, request_id, forwarding, policy: None }
 }
 
 impl<'e, R: Runtime> Exchange<'e, R> {
@@ -186,15 +192,15 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         let mut scratch = self.shard.buffers.output();
         let mut watch = Watch::new(self.spare.len() > self.spare_of_body());
         let judged = self.judge(&mut decision, &mut account).and_then(|judged| {
-            let path = forwarded_path(self.head.target.path, &mut scratch);
-            path.map(|path| (judged, path))
-                .map_err(|_| Answer::new(400, "dot segments beside encoded slashes in the path"))
+            let path = sent_path(self.head.target.path, judged.route, &mut scratch)?;
+            Ok((judged, path))
         });
         let answered = match judged {
             Err(answer) => Err(answer),
             Ok((judged, path)) => {
                 let upstream: &'e Upstream = &self.snapshot.upstreams[judged.upstream];
                 let deadline = self.deadline(upstream);
+                let policy = judged.route.policy.as_deref();
                 let mut forward = Forward {
                     shard: self.shard,
                     snapshot: self.snapshot,
@@ -202,13 +208,17 @@ impl<'e, R: Runtime> Exchange<'e, R> {
                     connection: &mut *self.connection,
                     head: self.head,
                     path,
+                    policy,
                     spare: self.spare,
                     origin: &self.origin,
                     trail: &self.trail,
                     upstream,
                     cursor: self.snapshot.cursor(judged.upstream),
                     caller: caller_fields(&decision.caller, self.snapshot),
-                    additions: additions(&decision, &self.trail, &self.snapshot.forwarding),
+                    additions: Additions {
+                        policy: policy.map(|p| response_policy(p, &self.lines, self.vary_origin)),
+                        ..additions(&decision, &self.trail, &self.snapshot.forwarding)
+                    },
                     started: self.started,
                     deadline,
                     watch: &mut watch,
@@ -283,6 +293,11 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         self.shard.log(|line| write_line(&entry, line));
     }
 
+    /// Where field lines for the answer go.
+    pub(super) fn own_lines(&mut self) -> &mut Vec<u8> {
+        self.lines.get_or_insert_with(|| self.shard.buffers.output())
+    }
+
     /// Whether this side lets the connection live on after this request.
     fn may_persist(&self) -> bool {
         self.head.persistent
@@ -314,6 +329,8 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             standings,
             request_id: self.trail.request_id.get(),
             proxy_name: self.snapshot.forwarding.proxy_status.as_deref(),
+            lines: own_lines(&self.lines),
+            vary_origin: self.vary_origin,
         };
         let out = answer.compose(self.shard, context);
         account.status = answer.status;

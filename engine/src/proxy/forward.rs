@@ -15,9 +15,11 @@ use super::io::write_with;
 use super::origin::Origin;
 use super::pump::{Pump, Sink, Source};
 use super::retry::{Failure, Permit, Retry, Tried};
+use super::route::SentPath;
 use super::trail::Trail;
 use super::upload::Upload;
 use super::watch::Watch;
+use crate::config::{HostPolicy, RoutePolicy};
 use crate::runtime::{Instant, Runtime, Transport};
 use crate::shard::{Class, Connection, Shard, ShardSnapshot};
 use crate::upstream::{Backend, Upstream, announce, balancer::round_robin};
@@ -29,13 +31,16 @@ pub(super) struct Forward<'f, R: Runtime> {
     pub(super) connection: &'f mut Connection<R>,
     pub(super) head: &'f RequestHead<'f, 'f>,
     /// The path as the backend gets it.
-    pub(super) path: &'f [u8],
+    pub(super) path: SentPath<'f>,
+    /// What the route changes of requests.
+    pub(super) policy: Option<&'f RoutePolicy>,
     pub(super) spare: &'f [u8],
     pub(super) origin: &'f Origin,
     pub(super) trail: &'f Trail<'f>,
     pub(super) upstream: &'f Upstream,
     pub(super) cursor: &'f Cell<usize>,
     pub(super) caller: CallerFields<'f>,
+    /// What the answer gets besides what the backend gives it.
     pub(super) additions: Additions<'f>,
     /// Whether the client's connection may live on.
     pub(super) persistent: bool,
@@ -218,15 +223,15 @@ impl<R: Runtime> Forward<'_, R> {
     fn upload(&self, backend: &Backend) -> (Pump, usize) {
         let buffers = &self.shard.buffers;
         let mut out = buffers.output();
-        let host = self.head.host.unwrap_or_else(|| backend.host());
         let plan = RequestPlan {
             head: self.head,
             path: self.path,
-            host,
+            host: self.host(backend),
             origin: self.origin,
             trail: self.trail,
             forwarding: &self.snapshot.forwarding,
             caller: self.caller,
+            edits: self.policy.map(|policy| &policy.request_fields),
         };
         write_request(&mut out, &plan);
         let most = self.snapshot.config.http.body_bytes_max;
@@ -249,6 +254,14 @@ impl<R: Runtime> Forward<'_, R> {
                 let source = Source::Chunked(Box::new(ChunkedDecoder::new()));
                 (Pump::new(buffers, out, input, source, Sink::Chunked, most), self.spare.len())
             }
+        }
+    }
+
+    fn host<'h>(&'h self, backend: &'h Backend) -> &'h str {
+        match self.policy.map(|policy| &policy.host) {
+            None | Some(HostPolicy::Kept) => self.head.host.unwrap_or_else(|| backend.host()),
+            Some(HostPolicy::Backend) => backend.host(),
+            Some(HostPolicy::Named(host)) => host,
         }
     }
 

@@ -6,6 +6,7 @@
 mod answer;
 mod await_reply;
 mod conversation;
+mod cors;
 mod exchange;
 mod fault;
 mod forward;
@@ -17,7 +18,9 @@ mod pace;
 mod pool;
 mod pump;
 mod receive;
+mod redirect;
 mod retry;
+mod route;
 mod trail;
 mod upload;
 mod watch;

@@ -12,10 +12,12 @@ use super::super::node::Node;
 use super::super::scalar::{self, DURATION_MAX};
 use super::super::suggest::did_you_mean;
 use super::super::{
-    AccessLog, ControlConfig, EngineConfig, HttpConfig, ListenerConfig, RuntimeChoice, Shards,
+    AccessLog, ControlConfig, EngineConfig, ForwardPath, HttpConfig, ListenerConfig, RuntimeChoice,
+    Shards,
 };
 use super::CONTROL;
 use super::forwarding::{proxy_protocol, trusted_proxies};
+use super::policy::forward_path;
 
 /// Linux counts CPUs in sets of 1,024 (sched_setaffinity(2)).
 const CPUS_MAX: usize = 1024;
@@ -71,6 +73,7 @@ impl Default for HttpConfig {
             idle_timeout: Duration::from_secs(75),
             requests_per_connection: 10_000,
             connections_per_address: 0,
+            forward_path: ForwardPath::AsWritten,
         }
     }
 }
@@ -209,6 +212,7 @@ pub(super) fn http(table: Option<Table<'_>>) -> HttpConfig {
         connections_per_address: table
             .integer("connections_per_address", 0..=CONNECTIONS_PER_ADDRESS_MAX)
             .unwrap_or(default.connections_per_address),
+        forward_path: forward_path(&mut table).unwrap_or(default.forward_path),
     };
     table.finish();
     http

@@ -8,10 +8,15 @@ use super::document::{Report, Table};
 use super::fault::{Fault, Faults, Position, Quoted};
 use super::{Auth, Config, LimitKey, PathPattern, RouteConfig, RouteTarget};
 
+mod conditions;
+mod cors;
 mod engine;
+mod fields;
 mod forwarding;
 mod identity;
 mod limit;
+mod policy;
+mod redirect;
 mod route;
 mod secret;
 mod upstream;
@@ -115,6 +120,7 @@ fn assemble(mut document: Table<'_>, variable: Variable<'_>) -> Config {
         tiers: &tier_names,
         has_jwt: jwt.is_some(),
         has_keys: !keys.is_empty(),
+        forward_path: http.forward_path,
     };
     let routes = document.tables("route");
     if routes.is_empty() {
@@ -150,8 +156,9 @@ impl Config {
         }
         let listener = Some(self.listeners.len() - 1);
         let path = PathPattern::Prefix("/".to_owned());
-        let is_same =
-            |r: &RouteConfig| r.listener == listener && r.host.is_none() && r.path == path;
+        let is_same = |r: &RouteConfig| {
+            r.listener == listener && r.host.is_none() && r.path == path && r.conditions.is_none()
+        };
         if self.routes.iter().any(is_same) {
             return;
         }
@@ -160,10 +167,13 @@ impl Config {
             listener,
             host: None,
             path,
+            conditions: None,
             target: RouteTarget::Control,
             auth: Auth::None,
             limits: (0..self.limits.len()).filter(by_address).collect(),
             tiers: Vec::new(),
+            forward_path: self.http.forward_path,
+            policy: None,
         });
     }
 }

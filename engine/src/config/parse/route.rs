@@ -4,8 +4,13 @@ use super::super::document::Table;
 use super::super::names::Names;
 use super::super::node::Node;
 use super::super::scalar;
-use super::super::{Auth, LIMITS_PER_ROUTE_MAX, PathPattern, RouteConfig, RouteTarget};
+use super::super::{
+    Auth, ForwardPath, LIMITS_PER_ROUTE_MAX, PathPattern, RouteConfig, RouteTarget,
+};
 use super::CONTROL;
+use super::conditions::conditions;
+use super::policy::{forward_path, policy};
+use super::redirect::redirect;
 
 const AUTH_WORDS: [(&str, Auth); 4] =
     [("none", Auth::None), ("api_key", Auth::ApiKey), ("jwt", Auth::Jwt), ("any", Auth::Any)];
@@ -18,6 +23,8 @@ pub(super) struct References<'n> {
     pub(super) tiers: &'n Names,
     pub(super) has_jwt: bool,
     pub(super) has_keys: bool,
+    /// What `[http]` says; a route may say otherwise.
+    pub(super) forward_path: ForwardPath,
 }
 
 pub(super) fn routes(tables: Vec<Table<'_>>, references: &References<'_>) -> Vec<RouteConfig> {
@@ -26,9 +33,14 @@ pub(super) fn routes(tables: Vec<Table<'_>>, references: &References<'_>) -> Vec
         let (route, path) = route(table, references);
         let repeats = |r: &RouteConfig| {
             (r.listener, &r.host, &r.path) == (route.listener, &route.host, &route.path)
+                && r.conditions == route.conditions
         };
         if let (Some(path), true) = (path, routes.iter().any(repeats)) {
-            path.fault("an earlier [[route]] has this listener, host and path; remove one");
+            let conditions =
+                if route.conditions.is_some() { ", with the same conditions" } else { "" };
+            path.fault(format_args!(
+                "an earlier [[route]] has this listener, host and path{conditions}; remove one"
+            ));
         }
         routes.push(route);
     }
@@ -45,24 +57,40 @@ fn route<'d>(mut table: Table<'d>, references: &References<'_>) -> (RouteConfig,
     let pattern = path
         .as_ref()
         .and_then(|node| node.scalar("a path such as \"/api/*\"", scalar::path_pattern));
-    let target = table.require("upstream", "upstream = \"api\"");
     let comparable = listener != Some(None) && host != Some(None) && pattern.is_some();
+    // One that fits whatever would replace it, so that a faulty path is reported once.
+    let pattern = pattern.unwrap_or(PathPattern::Prefix("/".to_owned()));
     let route = RouteConfig {
         listener: listener.flatten(),
         host: host.flatten(),
-        path: pattern.unwrap_or(PathPattern::Exact(String::new())),
-        target: target.map_or(RouteTarget::Control, |node| route_target(&node, references)),
+        conditions: conditions(&mut table),
+        target: route_target(&mut table, &pattern, references),
         auth: table.take("auth").map_or(Auth::None, |node| route_auth(&node, references)),
         limits: table.take("limits").map_or(Vec::new(), |node| route_limits(&node, references)),
         tiers: table.take("tiers").map_or(Vec::new(), |node| references.tiers.find_all(&node)),
+        forward_path: forward_path(&mut table).unwrap_or(references.forward_path),
+        policy: policy(&mut table, &pattern),
+        path: pattern,
     };
-    let later = ["cache", "methods", "headers", "rewrite", "redirect", "cors", "cost", "mirror"];
-    table.not_yet(&later);
+    table.not_yet(&["cache", "cost", "mirror"]);
     table.finish();
     (route, path.filter(|_| comparable))
 }
 
-fn route_target(node: &Node<'_>, references: &References<'_>) -> RouteTarget {
+fn route_target(
+    table: &mut Table<'_>,
+    pattern: &PathPattern,
+    references: &References<'_>,
+) -> RouteTarget {
+    if let Some(node) = table.take("redirect") {
+        let redirect = redirect(&node, table, pattern);
+        return redirect.map_or(RouteTarget::Control, |to| RouteTarget::Redirect(Box::new(to)));
+    }
+    let node = table.require("upstream", "upstream = \"api\"");
+    node.map_or(RouteTarget::Control, |node| upstream(&node, references))
+}
+
+fn upstream(node: &Node<'_>, references: &References<'_>) -> RouteTarget {
     if node.is_string() && node.text() == Some(CONTROL) {
         return RouteTarget::Control;
     }

@@ -48,6 +48,7 @@ fn the_least_file_has_every_default() {
             idle_timeout: seconds(75),
             requests_per_connection: 10_000,
             connections_per_address: 0,
+            forward_path: ForwardPath::AsWritten,
         }
     );
     assert_eq!(
@@ -115,10 +116,13 @@ fn default_upstream_and_route() {
             listener: None,
             host: None,
             path: PathPattern::Prefix("/".to_owned()),
+            conditions: None,
             target: RouteTarget::Upstream(0),
             auth: Auth::None,
             limits: Vec::new(),
             tiers: Vec::new(),
+            forward_path: ForwardPath::AsWritten,
+            policy: None,
         }]
     );
 }

@@ -5,6 +5,7 @@ use super::{parse, parse_with_least};
 
 mod callers;
 mod forwarding;
+mod policy;
 mod routing;
 
 #[track_caller]

@@ -260,10 +260,13 @@ upstream = "api"
             listener: Some(1),
             host: Some("api.example.com".to_owned()),
             path: PathPattern::Exact("/health".to_owned()),
+            conditions: None,
             target: RouteTarget::Control,
             auth: Auth::Any,
             limits: vec![1, 0],
             tiers: vec![3, 0],
+            forward_path: ForwardPath::AsWritten,
+            policy: None,
         }
     );
     let control = &config.listeners[2];
@@ -276,10 +279,13 @@ upstream = "api"
             listener: Some(2),
             host: None,
             path: PathPattern::Prefix("/".to_owned()),
+            conditions: None,
             target: RouteTarget::Control,
             auth: Auth::None,
             limits: vec![1],
             tiers: Vec::new(),
+            forward_path: ForwardPath::AsWritten,
+            policy: None,
         }
     );
 }

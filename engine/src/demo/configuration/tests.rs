@@ -60,14 +60,14 @@ fn premium_asks_for_a_tier_and_the_gateway_for_nobody() {
         premium.tiers.iter().map(|&tier| config.tiers[tier].name.as_str()).collect();
     assert_eq!((tiers, premium.auth), (vec!["premium", "enterprise"], Auth::Any));
     let data = find("control", PathPattern::Prefix("/api/v2/".to_owned()));
-    assert_eq!((data.auth, data.target), (Auth::Any, RouteTarget::Control));
+    assert_eq!((data.auth, &data.target), (Auth::Any, &RouteTarget::Control));
     assert!(data.tiers.is_empty() && data.limits.len() == 2);
     let open = find("public", PathPattern::Prefix("/".to_owned()));
-    assert_eq!((open.auth, open.target), (Auth::None, RouteTarget::Upstream(0)));
+    assert_eq!((open.auth, &open.target), (Auth::None, &RouteTarget::Upstream(0)));
     assert_eq!(open.limits.len(), 2);
     let stats = find("public", PathPattern::Exact("/stats".to_owned()));
     assert_eq!(stats.target, RouteTarget::Control);
     // The control address keeps its pages for everybody.
     let pages = find("control", PathPattern::Prefix("/".to_owned()));
-    assert_eq!((pages.auth, pages.target), (Auth::None, RouteTarget::Control));
+    assert_eq!((pages.auth, &pages.target), (Auth::None, &RouteTarget::Control));
 }

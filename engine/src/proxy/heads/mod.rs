@@ -3,6 +3,7 @@
 //! Both are built field by field from the parsed, validated form. Framing and `Connection` are
 //! always this gateway's own; what is meant for one hop only is left out.
 
+mod policy;
 mod request;
 mod response;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod trail;
 
 use weir_protocol::http::Version;
 
+pub(super) use policy::ResponsePolicy;
 pub(super) use request::{CallerFields, RequestPlan, write_request};
 pub(super) use response::{Additions, ResponsePlan, write_interim, write_response};
 

@@ -5,9 +5,11 @@ use weir_protocol::http::{
 };
 
 use super::super::origin::Origin;
+use super::super::route::SentPath;
 use super::super::trail::Trail;
 use super::trail::{write_origin, write_trail};
 use super::{write_field, write_length};
+use crate::config::FieldEdits;
 use crate::snapshot::Forwarding;
 
 /// Who the gateway found to be calling.
@@ -22,13 +24,15 @@ pub(in crate::proxy) struct CallerFields<'a> {
 pub(in crate::proxy) struct RequestPlan<'a> {
     pub(in crate::proxy) head: &'a RequestHead<'a, 'a>,
     /// Without query.
-    pub(in crate::proxy) path: &'a [u8],
+    pub(in crate::proxy) path: SentPath<'a>,
     /// The request's own, if it has one.
     pub(in crate::proxy) host: &'a str,
     pub(in crate::proxy) origin: &'a Origin,
     pub(in crate::proxy) trail: &'a Trail<'a>,
     pub(in crate::proxy) forwarding: &'a Forwarding,
     pub(in crate::proxy) caller: CallerFields<'a>,
+    /// What the route changes.
+    pub(in crate::proxy) edits: Option<&'a FieldEdits>,
 }
 
 /// Appends the head of the request.
@@ -37,9 +41,20 @@ pub(in crate::proxy) fn write_request(out: &mut Vec<u8>, plan: &RequestPlan<'_>)
     write_request_line(out, head, plan.path);
     // RFC 9112 section 3.2.2: a proxy generates Host from the target of an absolute form.
     write_field(out, "Host", plan.host.as_bytes());
-    for field in head.fields {
-        if is_forwarded_request_field(field) && !is_hop_by_hop(field, &head.connection) {
-            write_field(out, field.name, field.value);
+    let forwarded = |field: &&Field<'_>| {
+        is_forwarded_request_field(field) && !is_hop_by_hop(field, &head.connection)
+    };
+    match plan.edits {
+        None => {
+            for field in head.fields.iter().filter(forwarded) {
+                write_field(out, field.name, field.value);
+            }
+        }
+        Some(edits) => {
+            for field in head.fields.iter().filter(forwarded).filter(|f| !edits.drops(f.name)) {
+                write_field(out, field.name, field.value);
+            }
+            out.extend_from_slice(edits.lines.as_bytes());
         }
     }
     if head.connection.te && accepts_trailers(head) {
@@ -61,17 +76,19 @@ pub(in crate::proxy) fn write_request(out: &mut Vec<u8>, plan: &RequestPlan<'_>)
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_request_line(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, path: &[u8]) {
+fn write_request_line(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, path: SentPath<'_>) {
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
     if head.target.form == TargetForm::Asterisk {
         out.push(b'*');
     } else {
-        // RFC 9112 section 3.2.1: an empty path is sent as `/`.
-        if path.is_empty() {
+        if !path.prefix.is_empty() {
+            out.extend_from_slice(path.prefix.as_bytes());
+        } else if path.rest.is_empty() {
+            // RFC 9112 section 3.2.1: an empty path is sent as `/`.
             out.push(b'/');
         }
-        out.extend_from_slice(path);
+        out.extend_from_slice(path.rest);
         if let Some(query) = head.target.query {
             out.push(b'?');
             out.extend_from_slice(query.as_bytes());

@@ -6,7 +6,7 @@ use weir_protocol::http::{
 use weir_protocol::limit::fields::{Standing, write_fields};
 
 use super::super::pump::Sink;
-use super::{write_connection, write_field, write_length, write_status_line};
+use super::{ResponsePolicy, write_connection, write_field, write_length, write_status_line};
 use crate::snapshot::Forwarding;
 
 /// How the response leaves, given what the client speaks.
@@ -31,13 +31,15 @@ impl ResponsePlan {
     }
 }
 
-/// What the gateway adds to an answer of a backend.
+/// What the gateway adds to an answer of a backend, or puts in place of its own.
 #[derive(Clone, Copy)]
 pub(in crate::proxy) struct Additions<'a> {
     pub(in crate::proxy) standings: &'a [Standing<'a>],
     /// The request's, where answers tell it.
     pub(in crate::proxy) request_id: Option<&'a [u8]>,
     pub(in crate::proxy) forwarding: &'a Forwarding,
+    /// What the route changes.
+    pub(in crate::proxy) policy: Option<ResponsePolicy<'a>>,
 }
 
 /// Appends the head of the response as the client gets it.
@@ -51,13 +53,15 @@ pub(in crate::proxy) fn write_response(
     let reason = if head.reason.is_empty() { reason_phrase(head.status) } else { head.reason };
     let standings = additions.standings;
     write_status_line(out, head.status, reason);
-    for field in head.fields {
+    let forwarded = |field: &&Field<'_>| {
         let ours = (!standings.is_empty() && is_rate_limit_field(field.name))
             || (field.id == FieldId::XRequestId && additions.request_id.is_some());
-        let forwarded = is_forwarded_response_field(field, head) && !ours;
-        if forwarded && !is_hop_by_hop(field, &head.connection) {
-            write_field(out, field.name, field.value);
-        }
+        is_forwarded_response_field(field, head) && !ours && !is_hop_by_hop(field, &head.connection)
+    };
+    let forwarded = head.fields.iter().filter(forwarded);
+    match &additions.policy {
+        None => forwarded.for_each(|field| write_field(out, field.name, field.value)),
+        Some(policy) => policy.write(out, forwarded),
     }
     // RFC 9110 section 6.6.1: whoever passes on a response without a date adds one.
     if head.get(FieldId::Date).is_none() {

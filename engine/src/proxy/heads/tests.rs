@@ -1,13 +1,15 @@
 use std::sync::LazyLock;
 
 use super::super::origin::Origin;
+use super::super::route::SentPath;
 use super::super::trail::{RequestId, Trace, Trail};
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, FieldEdits};
 use crate::snapshot::Forwarding;
 use weir_protocol::http::{FieldStore, HeadLimits, Method, parse_request, parse_response};
 use weir_protocol::limit::fields::Standing;
 
+mod policy;
 mod properties;
 mod trail;
 
@@ -25,18 +27,29 @@ fn forwarding(lines: &str) -> Forwarding {
 
 /// The head that a backend is sent of `request`, which came from `peer`.
 fn sent(request: &str, peer: &str, forwarding: &Forwarding, trace: Trace) -> String {
+    sent_with(request, peer, forwarding, trace, None)
+}
+
+fn sent_with(
+    request: &str,
+    peer: &str,
+    forwarding: &Forwarding,
+    trace: Trace,
+    edits: Option<&FieldEdits>,
+) -> String {
     let mut store = FieldStore::new();
     let head = parse_request(request.as_bytes(), &mut store, &LIMITS).unwrap();
     let peer = peer.parse().unwrap();
     let direct = Origin { address: peer, peer, trusted: false, secure: false };
     let plan = RequestPlan {
         head: &head,
-        path: head.target.path.as_bytes(),
+        path: SentPath { prefix: "", rest: head.target.path.as_bytes() },
         host: head.host.unwrap_or("backend"),
         origin: &direct.behind(0, &head, forwarding),
         trail: &Trail { request_id: RequestId::Kept(b"id-1"), trace },
         forwarding,
         caller: CallerFields { user: Some("ann"), tier: Some("free"), key: None },
+        edits,
     };
     let mut out = Vec::new();
     write_request(&mut out, &plan);
@@ -54,7 +67,8 @@ fn answered(response: &str, method: &Method<'_>, client: Version, persistent: bo
     let mut store = FieldStore::new();
     let head = parse_response(response.as_bytes(), &mut store, &LIMITS, method).unwrap();
     let plan = ResponsePlan::new(head.body, client, persistent);
-    let additions = Additions { standings: &[], request_id: None, forwarding: &DEFAULTS };
+    let additions =
+        Additions { standings: &[], request_id: None, forwarding: &DEFAULTS, policy: None };
     let mut out = Vec::new();
     write_response(&mut out, &head, plan, &additions, "now");
     String::from_utf8(out).unwrap()
@@ -114,7 +128,8 @@ fn a_backends_allowances_give_way_to_the_gateways() {
     let ours = Standing { name: "w", quota: 5, window_s: 60, remaining: 4, reset_ns: 1 };
     let written = |standings: &[Standing<'_>]| {
         let mut out = Vec::new();
-        let additions = Additions { standings, request_id: None, forwarding: &forwarding("") };
+        let forwarding = &forwarding("");
+        let additions = Additions { standings, request_id: None, forwarding, policy: None };
         write_response(&mut out, &head, plan, &additions, "now");
         String::from_utf8(out).unwrap()
     };
