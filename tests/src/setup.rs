@@ -135,9 +135,10 @@ impl Setup {
         self
     }
 
-    /// A route, of the upstream unless it names another.
+    /// A route, of the upstream unless it names another or redirects.
     pub fn route(mut self, lines: &str) -> Self {
-        let named = lines.lines().any(|line| line.trim_start().starts_with("upstream"));
+        let leads = |line: &str| line.starts_with("upstream") || line.starts_with("redirect");
+        let named = lines.lines().any(|line| leads(line.trim_start()));
         let target = if named { "" } else { "upstream = \"api\"\n" };
         self.routes += &format!("[[route]]\n{target}{lines}\n");
         self
