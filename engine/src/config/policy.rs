@@ -72,7 +72,7 @@ pub enum HostPolicy {
 }
 
 /// Changes of the fields of a head.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct FieldEdits {
     /// Names in lower case with `-` for `_`, as backends that follow CGI read them.
     pub dropped: Vec<String>,
@@ -81,16 +81,19 @@ pub struct FieldEdits {
 }
 
 impl FieldEdits {
-    pub fn is_empty(&self) -> bool {
-        self.dropped.is_empty() && self.lines.is_empty()
-    }
-
     /// Whether a field of this name is left out.
     pub fn drops(&self, name: &str) -> bool {
         let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
         self.dropped
             .iter()
             .any(|known| known.len() == name.len() && name.bytes().map(plain).eq(known.bytes()))
+    }
+}
+
+/// Without the lines: one may be a credential for the backend.
+impl std::fmt::Debug for FieldEdits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FieldEdits").field("dropped", &self.dropped).finish_non_exhaustive()
     }
 }
 

@@ -40,17 +40,16 @@ pub(super) fn cors(node: &Node<'_>) -> Option<Cors> {
         }
     }
     table.finish();
-    let mut preflight_lines = format!("Access-Control-Allow-Methods: {}\r\n", methods.join(", "));
-    if !header_names.is_empty() {
-        let names = header_names.join(", ");
-        preflight_lines += &format!("Access-Control-Allow-Headers: {names}\r\n");
-    }
-    preflight_lines += &format!("Access-Control-Max-Age: {}\r\n", max_age.as_secs());
-    let answer_lines = match exposed.is_empty() {
-        true => String::new(),
-        false => format!("Access-Control-Expose-Headers: {}\r\n", exposed.join(", ")),
-    };
+    let preflight_lines = list_line("Access-Control-Allow-Methods", &methods)
+        + &list_line("Access-Control-Allow-Headers", &header_names)
+        + &format!("Access-Control-Max-Age: {}\r\n", max_age.as_secs());
+    let answer_lines = list_line("Access-Control-Expose-Headers", &exposed);
     Some(Cors { origins, credentials, preflight_lines, answer_lines })
+}
+
+/// A field line with a list; nothing for an empty one.
+fn list_line(name: &str, list: &[String]) -> String {
+    if list.is_empty() { String::new() } else { format!("{name}: {}\r\n", list.join(", ")) }
 }
 
 fn origins(node: &Node<'_>) -> Vec<OriginPattern> {

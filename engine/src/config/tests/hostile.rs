@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::super::Position;
+use super::super::{Position, RouteTarget};
 use super::{SAMPLE, parse, parse_with_least};
 
 /// The sample with its commented tables switched on, so that mutations reach their readers.
@@ -30,6 +30,9 @@ fn the_full_sample_is_right() {
     assert!(faults.contains("key \"leeway\" repeats"), "{faults}");
     let config = parse(&full_sample()).unwrap();
     assert_eq!((config.keys.len(), config.jwt.is_some()), (1, true));
+    let policy = config.routes[0].policy.as_ref().expect("the sample's");
+    assert!(policy.cors.is_some() && policy.path.is_some());
+    assert!(matches!(config.routes[1].target, RouteTarget::Redirect(_)));
 }
 
 proptest! {
@@ -67,7 +70,8 @@ proptest! {
     #[test]
     fn values_of_any_type_never_panic(
         key in "(engine|control|http|access_log|tiers|jwt|key|limit|upstream|route|listener)",
-        inner in "(name|key|rate|path|health|limits|tiers|secret|shards|address|backend|host|auth)",
+        inner in "(name|key|rate|path|health|limits|tiers|secret|shards|address|backend|host|auth|\
+                  methods|headers|forward_path|redirect|rewrite|request_headers|response_headers|cors)",
         value in "([0-9]{1,20}|-1|1.5|true|\"[!-~&&[^\"\\\\]]{0,12}\"|\\[\\]|\\[1, \"a\"\\]|\\{\\}|1979-05-27)",
         many in any::<bool>(),
     ) {
@@ -102,6 +106,8 @@ fn secrets_never_show() {
         "[[key]]\nname = \"a\"\nkey = \"hunter2 hunter2 hunter2\"",
         "[[key]]\nname = \"a\"\nkey_env = \"SHORT\"",
         "[[key]]\nname = \"a\"\nsha256 = \"hunter2\"",
+        "[[route]]\npath = \"/a\"\nupstream = \"api\"\n\
+         request_headers = { set = { Authorization = \"hunter2\\n\" } }",
         "[[key]]\nname = \"a\"\nkey = \"hunter2-hunter2-hunter2\"\n\
          [[key]]\nname = \"b\"\nkey = \"hunter2-hunter2-hunter2\"",
     ];
@@ -113,7 +119,9 @@ fn secrets_never_show() {
     }
     let config = parse_with_least(
         "[jwt]\nsecret = \"hunter2-hunter2-hunter2-hunter2-\"\n\
-         [[key]]\nname = \"a\"\nkey = \"hunter2-hunter2-hunter2\"",
+         [[key]]\nname = \"a\"\nkey = \"hunter2-hunter2-hunter2\"\n\
+         [[route]]\npath = \"/a\"\nupstream = \"api\"\n\
+         request_headers = { set = { Authorization = \"Basic hunter2\" } }",
     );
     let config = config.unwrap();
     let shown = format!("{config:?} {config:#?} {}", config.summary());
