@@ -12,22 +12,9 @@ on_both_runtimes!(
     hundreds_are_parked_and_answer,
 );
 
-/// A number of the metrics page, summed over its labels.
-#[track_caller]
-fn metric(weir: &Weir, name: &str) -> u64 {
-    let page = client::get(weir.address("control"), "/metrics", &[]);
-    let page = page.text();
-    let lines = page.lines().filter(|line| {
-        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{'))
-    });
-    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
-}
-
 #[track_caller]
 fn until_parked(weir: &Weir, count: u64) {
-    wait::until(&format!("{count} are parked"), || {
-        metric(weir, "weir_connections_parked") == count
-    });
+    wait::until(&format!("{count} are parked"), || weir.metric("weir_connections_parked") == count);
 }
 
 fn used(weir: &Weir) -> Client {
@@ -60,7 +47,7 @@ fn a_parked_connection_answers_again(runtime: Runtime) {
     client.send(twice.concat());
     expect_ok(&client.response());
     expect_ok(&client.response());
-    assert_eq!(metric(&weir, "weir_panics_total"), 0);
+    assert_eq!(weir.metric("weir_panics_total"), 0);
 }
 
 fn a_parked_connection_ends_when_its_client_leaves(runtime: Runtime) {
@@ -71,8 +58,8 @@ fn a_parked_connection_ends_when_its_client_leaves(runtime: Runtime) {
     drop(clients);
     until_parked(&weir, 0);
     // The one left is that which asks.
-    wait::until("they are gone", || metric(&weir, "weir_connections_open") == 1);
-    assert_eq!(metric(&weir, "weir_timeouts_total"), 0);
+    wait::until("they are gone", || weir.metric("weir_connections_open") == 1);
+    assert_eq!(weir.metric("weir_timeouts_total"), 0);
 }
 
 fn parked_connections_are_closed_in_time_also_by_a_new_timeout(runtime: Runtime) {
@@ -81,7 +68,7 @@ fn parked_connections_are_closed_in_time_also_by_a_new_timeout(runtime: Runtime)
     let mut weir = setup.clone().http("idle_timeout = \"2s\"").start();
     let (mut old, mut young) = (used(&weir), Client::connect(weir.address("main")));
     assert_eq!((old.ending(), young.ending()), (Ending::Closed, Ending::Closed));
-    assert!(metric(&weir, "weir_timeouts_total") >= 2);
+    assert!(weir.metric("weir_timeouts_total") >= 2);
     weir.write_config(&setup.clone().http("idle_timeout = \"1h\"").toml());
     weir.hang_up();
     wait::until("the reload", || weir.process().stderr().contains("configuration 2 is in use"));
