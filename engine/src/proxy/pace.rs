@@ -25,7 +25,7 @@ impl Pace {
     }
 
     /// Whether the client is waited for from `now` on, after `bytes` have moved. Returns when that
-    /// has lasted too long.
+    /// will have lasted too long, or has: the moment stays where it is when it lies behind.
     pub(super) fn deadline(&mut self, now: Instant, waiting: bool, bytes: u64) -> Instant {
         if self.rate_min == 0 {
             return Instant::NEVER;
@@ -39,7 +39,8 @@ impl Pace {
         self.waiting_since = Some(now);
         let earned_ms = bytes.saturating_mul(1000) / self.rate_min;
         let allowed = self.grace.saturating_add(Duration::from_millis(earned_ms));
-        now + allowed.saturating_sub(self.waited)
+        let over = self.waited.saturating_sub(allowed);
+        if over.is_zero() { now + (allowed - self.waited) } else { now.before(over) }
     }
 }
 
@@ -58,6 +59,8 @@ mod tests {
         // A byte each 29 s earns one second each.
         assert_eq!(pace.deadline(at(129), true, 1), at(131));
         assert_eq!(pace.deadline(at(131), true, 1), at(131), "over");
+        assert_eq!(pace.deadline(at(140), true, 1), at(131));
+        assert_eq!(pace.deadline(at(150), true, 3), at(133));
     }
 
     #[test]

@@ -120,9 +120,9 @@ impl Timers {
 impl Timer {
     /// Sets the deadline, in place of an earlier one. [`Instant::NEVER`] disarms.
     pub fn arm(&self, deadline: Instant) {
-        let driver = self.wheel.borrow_mut().arm(self.entry, deadline);
-        if let Some(driver) = driver {
-            driver.wake();
+        let waker = self.wheel.borrow_mut().arm(self.entry, deadline);
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 
@@ -177,12 +177,16 @@ impl Wheel {
         self.free.push(id);
     }
 
-    /// Returns the driver's waker when it must look again.
+    /// Returns the driver's waker when it must look again, or the task's when the deadline lies
+    /// behind: whoever arms a timer over and over must not put off what has come.
     fn arm(&mut self, id: u32, deadline: Instant) -> Option<Waker> {
         let entry = &mut self.entries[id as usize];
         entry.deadline = deadline;
-        entry.fired = false;
         let due = tick_of(deadline);
+        entry.fired = due <= self.tick;
+        if entry.fired {
+            return entry.waker.take();
+        }
         if due == NOT_FILED || entry.filed <= due {
             return None;
         }

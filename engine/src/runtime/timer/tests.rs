@@ -82,3 +82,23 @@ fn a_dropped_timer_is_silent_and_its_place_is_reused() {
     assert!(second.poll_expired(&cx).is_pending());
     assert_eq!(advance(&timers, 510), 1);
 }
+
+#[test]
+fn a_deadline_that_lies_behind_fires_however_often_it_is_armed() {
+    let timers = Timers::new(at_ms(0));
+    let timer = timers.timer();
+    let woken = Arc::new(Counter(AtomicU32::new(0)));
+    let waker = Waker::from(Arc::clone(&woken));
+    let cx = Context::from_waker(&waker);
+    timer.arm(at_ms(96));
+    assert!(timer.poll_expired(&cx).is_pending());
+    assert_eq!(advance(&timers, 96), 1);
+    timer.arm(at_ms(96));
+    assert!(timer.poll_expired(&cx).is_ready());
+    timer.arm(at_ms(500));
+    assert!(timer.poll_expired(&cx).is_pending());
+    // Somebody else brings it forward: the task hears of it.
+    timer.arm(at_ms(90));
+    assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+    assert!(timer.poll_expired(&cx).is_ready());
+}
