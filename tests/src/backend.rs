@@ -227,6 +227,14 @@ impl Exchange<'_> {
         self.reader.stream().write_all(bytes)
     }
 
+    /// Half-closes: nothing more from here, while the peer may go on.
+    ///
+    /// # Errors
+    /// When the connection is broken already.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.reader.stream().shutdown(Shutdown::Write)
+    }
+
     /// A whole answer with its length; the request's body is read first.
     pub fn reply(&mut self, status: u16, fields: &[(&str, &str)], body: &[u8]) -> After {
         let length = body.len().to_string();

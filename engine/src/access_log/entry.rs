@@ -79,12 +79,56 @@ impl Entry<'_> {
 /// Appends `entry` to `out` as one line of JSON with its newline. Allocates only when `out` has to
 /// grow.
 pub fn write_line(entry: &Entry<'_>, out: &mut Vec<u8>) {
+    write_start(entry.timestamp, out);
+    write_story(entry, out);
+    write_end(entry.bytes_in, entry.bytes_out, entry.duration, out);
+}
+
+/// The line of something that goes on long after its head is forgotten: all that is known already,
+/// kept until the rest is.
+pub struct OpenLine(Box<[u8]>);
+
+impl OpenLine {
+    /// Timestamp, bytes and duration of `entry` do not matter.
+    pub fn new(entry: &Entry<'_>) -> Self {
+        let mut story = Vec::new();
+        write_story(entry, &mut story);
+        Self(story.into_boxed_slice())
+    }
+
+    /// Appends the line, of which the rest is known now.
+    pub fn write(
+        &self,
+        timestamp: UnixNanos,
+        bytes_in: u64,
+        bytes_out: u64,
+        duration: Duration,
+        out: &mut Vec<u8>,
+    ) {
+        write_start(timestamp, out);
+        out.extend_from_slice(&self.0);
+        write_end(bytes_in, bytes_out, duration, out);
+    }
+}
+
+fn write_start(timestamp: UnixNanos, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"@timestamp\":\"");
-    write_timestamp(entry.timestamp, out);
+    write_timestamp(timestamp, out);
     out.extend_from_slice(b"\",\"ecs.version\":\"8.11\"");
+}
+
+fn write_story(entry: &Entry<'_>, out: &mut Vec<u8>) {
     write_request(entry, out);
     write_answer(entry, out);
     write_decision(entry, out);
+}
+
+/// What is known last.
+fn write_end(bytes_in: u64, bytes_out: u64, duration: Duration, out: &mut Vec<u8>) {
+    number("http.request.bytes", bytes_in, out);
+    number("http.response.bytes", bytes_out, out);
+    let duration_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    number("event.duration", duration_ns, out);
     out.extend_from_slice(b"}\n");
 }
 
@@ -109,14 +153,10 @@ fn write_request(entry: &Entry<'_>, out: &mut Vec<u8>) {
     if let Some(agent) = entry.user_agent {
         bytes("user_agent.original", agent, out);
     }
-    number("http.request.bytes", entry.bytes_in, out);
 }
 
 fn write_answer(entry: &Entry<'_>, out: &mut Vec<u8>) {
     number("http.response.status_code", entry.status, out);
-    number("http.response.bytes", entry.bytes_out, out);
-    let duration_ns = u64::try_from(entry.duration.as_nanos()).unwrap_or(u64::MAX);
-    number("event.duration", duration_ns, out);
     optional("weir.upstream", entry.upstream, out);
     optional("destination.address", entry.backend, out);
 }

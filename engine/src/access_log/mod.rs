@@ -18,5 +18,5 @@ mod tests;
 #[cfg(test)]
 mod tests_sink;
 
-pub use entry::{Entry, write_line};
+pub use entry::{Entry, OpenLine, write_line};
 pub use sink::{LogSink, LogStats, ShardLog};

@@ -44,6 +44,17 @@ fn line(entry: &Entry<'_>) -> Value {
 }
 
 #[test]
+fn a_line_that_is_finished_later_is_the_same_line() {
+    let entry = entry();
+    let mut at_once = Vec::new();
+    write_line(&entry, &mut at_once);
+    let open = OpenLine::new(&Entry { bytes_in: 0, duration: Duration::ZERO, ..entry });
+    let mut later = Vec::new();
+    open.write(entry.timestamp, entry.bytes_in, entry.bytes_out, entry.duration, &mut later);
+    assert_eq!(later, at_once);
+}
+
+#[test]
 fn a_full_entry() {
     let entry = Entry {
         client: "::ffff:192.0.2.7".parse().expect("an address"),

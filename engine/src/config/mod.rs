@@ -22,12 +22,14 @@ mod scalar;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod upgrades;
 
 pub use fault::{Fault, Faults, Position};
 pub use forwarding::{ForwardedFields, ForwardingConfig, RequestIds, TraceContexts};
 pub use policy::{
     Conditions, Cors, FieldEdits, ForwardPath, HeaderCondition, HostPolicy, Redirect, RoutePolicy,
 };
+pub use upgrades::Upgrades;
 
 /// The most limits one route may name, so that admission keeps a request's charges in place.
 pub const LIMITS_PER_ROUTE_MAX: usize = 8;
@@ -121,6 +123,13 @@ pub struct HttpConfig {
     pub connections_per_address: u32,
     /// What backends get of paths, where a route says nothing else. Default `AsWritten`.
     pub forward_path: ForwardPath,
+    /// Without a byte either way in a tunnel. Default 1 h.
+    pub tunnel_idle_timeout: Duration,
+    /// Tunnels one shard holds at once, handshakes included; one more is answered 503. Default
+    /// 16,384.
+    pub tunnels_per_shard: usize,
+    /// Whether TRACE is served at all. Default no.
+    pub trace: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -297,6 +306,10 @@ pub struct RouteConfig {
     pub tiers: Vec<usize>,
     pub forward_path: ForwardPath,
     pub policy: Option<Box<RoutePolicy>>,
+    /// Default `websocket`.
+    pub upgrade: Upgrades,
+    /// Whether CONNECT is passed on. Default no; only a route for all paths can say yes.
+    pub connect: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@ mod faults;
 mod hostile;
 mod policy;
 mod reload;
+mod tunnels;
 mod values;
 
 const SAMPLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../weir.toml"));

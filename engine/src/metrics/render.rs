@@ -17,7 +17,7 @@ const EXPOSED_POWERS: std::ops::RangeInclusive<u32> = 14..=36;
 type Pick = fn(&ShardMetrics) -> &Counter;
 
 /// Counters without labels: name, help, and where it is kept.
-const COUNTERS: [(&str, &str, Pick); 21] = [
+const COUNTERS: [(&str, &str, Pick); 25] = [
     ("connections_accepted", "Client connections accepted.", |m| &m.connections_accepted),
     ("connections_refused", "Connections closed because a shard was full.", |m| {
         &m.connections_refused
@@ -56,6 +56,10 @@ const COUNTERS: [(&str, &str, Pick); 21] = [
     ("log_lines_dropped", "Access log lines dropped because the writer lagged.", |m| {
         &m.log_lines_dropped
     }),
+    ("tunnels_opened", "Connections that became tunnels.", |m| &m.tunnels_opened),
+    ("tunnels_refused", "Requests for a tunnel too many.", |m| &m.tunnels_refused),
+    ("tunnel_received_bytes", "Bytes from clients in tunnels.", |m| &m.tunnel_bytes_in),
+    ("tunnel_sent_bytes", "Bytes to clients in tunnels.", |m| &m.tunnel_bytes_out),
     ("panics", "Connections ended by a bug of the gateway.", |m| &m.panics),
 ];
 
@@ -93,6 +97,8 @@ pub fn summary(shards: &[Arc<ShardMetrics>]) -> Value {
     counters.insert("connections_open".to_owned(), open.into());
     let parked = sum(shards, |shard| shard.connections_parked.get());
     counters.insert("connections_parked".to_owned(), parked.into());
+    let tunnels = sum(shards, |shard| shard.tunnels_open.get());
+    counters.insert("tunnels_open".to_owned(), tunnels.into());
     let classes = STATUS_CLASSES.iter().enumerate().map(|(at, &class)| {
         (class.to_owned(), sum(shards, |shard| shard.requests.class(at)).into())
     });
@@ -164,13 +170,14 @@ fn timeouts(shards: &[Arc<ShardMetrics>]) -> Family {
 }
 
 /// What shows whether the kernel spreads connections evenly.
-fn per_shard(shards: &[Arc<ShardMetrics>]) -> [Family; 3] {
+fn per_shard(shards: &[Arc<ShardMetrics>]) -> [Family; 4] {
     let mut open = Family::new(Kind::Gauge, "weir_connections_open", "Client connections open.");
     let mut parked = Family::new(
         Kind::Gauge,
         "weir_connections_parked",
         "Client connections that are idle and cost next to nothing.",
     );
+    let mut tunnels = Family::new(Kind::Gauge, "weir_tunnels_open", "Tunnels open.");
     let mut requests = Family::new(
         Kind::Counter,
         "weir_shard_requests_total",
@@ -180,9 +187,10 @@ fn per_shard(shards: &[Arc<ShardMetrics>]) -> [Family; 3] {
         let id = id.to_string();
         open = open.with(&[("shard", &id)], shard.connections_open.get());
         parked = parked.with(&[("shard", &id)], shard.connections_parked.get());
+        tunnels = tunnels.with(&[("shard", &id)], shard.tunnels_open.get());
         requests = requests.with(&[("shard", &id)], shard.requests.total());
     }
-    [open, parked, requests]
+    [open, parked, tunnels, requests]
 }
 
 fn histogram(name: &str, help: &str, snapshot: &HistogramSnapshot) -> Family {

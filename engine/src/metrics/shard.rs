@@ -4,8 +4,8 @@ use super::{Counter, Histogram};
 
 /// Statuses counted on their own: those that a gateway makes or that its operator watches.
 /// 499 is a client that left before its answer.
-pub const STATUSES: [u16; 15] =
-    [400, 401, 403, 404, 408, 413, 414, 429, 431, 499, 500, 501, 502, 503, 504];
+pub const STATUSES: [u16; 16] =
+    [400, 401, 403, 404, 405, 408, 413, 414, 429, 431, 499, 500, 501, 502, 503, 504];
 
 /// Labels of the classes that [`Outcome::record`] counts; the last is for anything else.
 pub const STATUS_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
@@ -66,10 +66,12 @@ pub enum Timeout {
     Request,
     /// The client did not read its answer.
     Write,
+    /// Nothing moved in a tunnel.
+    Tunnel,
 }
 
 impl Timeout {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Head,
         Self::Body,
         Self::Idle,
@@ -77,6 +79,7 @@ impl Timeout {
         Self::Response,
         Self::Request,
         Self::Write,
+        Self::Tunnel,
     ];
 
     /// The label in metrics.
@@ -89,6 +92,7 @@ impl Timeout {
             Self::Response => "response",
             Self::Request => "request",
             Self::Write => "write",
+            Self::Tunnel => "tunnel",
         }
     }
 }
@@ -141,6 +145,15 @@ pub struct ShardMetrics {
     /// Requests refused because `Via` names this gateway too often.
     pub loops: Counter,
     pub log_lines_dropped: Counter,
+    /// A gauge.
+    pub tunnels_open: Counter,
+    pub tunnels_opened: Counter,
+    /// Requests that were refused because the shard had all the tunnels it may.
+    pub tunnels_refused: Counter,
+    /// From clients to backends in tunnels; part of `bytes_in`.
+    pub tunnel_bytes_in: Counter,
+    /// From backends to clients in tunnels; part of `bytes_out`.
+    pub tunnel_bytes_out: Counter,
     /// Connections ended by a bug of the gateway itself.
     pub panics: Counter,
     timeouts: [Counter; Timeout::ALL.len()],
@@ -210,7 +223,7 @@ mod tests {
         for (times, kind) in Timeout::ALL.into_iter().enumerate() {
             (0..times).for_each(|_| metrics.record_timeout(kind));
         }
-        assert_eq!(Timeout::ALL.map(|kind| metrics.timeouts(kind)), [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(Timeout::ALL.map(|kind| metrics.timeouts(kind)), [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 
     #[test]

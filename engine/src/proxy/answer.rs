@@ -1,12 +1,14 @@
-//! Answers that Weir gives itself: refusals and failures as problem documents (RFC 9457), redirects
-//! and answers to preflights without a body.
+//! Answers that Weir gives itself: refusals and failures as problem documents (RFC 9457), redirects,
+//! answers to preflights, and what it answers as the recipient of a request.
 
 use weir_protocol::http::{
-    Member, PROBLEM_MEDIA_TYPE, Problem, ProxyError, Version, append_proxy_status, reason_phrase,
+    Member, PROBLEM_MEDIA_TYPE, Problem, ProxyError, RequestHead, Version, append_proxy_status,
+    reason_phrase,
 };
 use weir_protocol::limit::fields::{Standing, write_fields, write_retry_after};
 
 use super::heads::{write_connection, write_field, write_length, write_status_line};
+use super::recipient::write_reflection;
 use crate::admission::Refusal;
 use crate::config::Auth;
 use crate::runtime::Runtime;
@@ -26,8 +28,19 @@ pub struct Answer<'a> {
     pub challenge: Option<Challenge>,
     /// What went wrong with the next hop, when that is why there is no other answer.
     pub error: Option<ProxyError>,
-    /// The methods that a 405 names, where the gateway's own lines do not.
+    /// The methods that a 405, or an answer to OPTIONS, names (RFC 9110 section 10.2.1).
     pub allow: Option<&'static str>,
+    pub content: Content<'a>,
+}
+
+/// What an answer of our own says.
+#[derive(Debug, Clone, Copy)]
+pub enum Content<'a> {
+    /// What is wrong.
+    Problem,
+    Empty,
+    /// The request, as it came: the answer to TRACE.
+    Reflection(&'a RequestHead<'a, 'a>),
 }
 
 /// What `WWW-Authenticate` asks for.
@@ -79,6 +92,7 @@ impl<'a> Answer<'a> {
             challenge: None,
             error: None,
             allow: None,
+            content: Content::Problem,
         }
     }
 
@@ -112,11 +126,11 @@ impl<'a> Answer<'a> {
     /// `date` is an IMF-fixdate.
     fn write(&self, out: &mut Vec<u8>, buffers: &Buffers, date: &str, context: AnswerContext<'_>) {
         let mut body = buffers.output();
+        let media_type = self.write_content(&mut body);
         write_status_line(out, self.status, reason_phrase(self.status));
         write_field(out, "Date", date.as_bytes());
-        if self.status >= 400 {
-            self.write_problem(&mut body);
-            write_field(out, "Content-Type", PROBLEM_MEDIA_TYPE.as_bytes());
+        if let Some(media_type) = media_type {
+            write_field(out, "Content-Type", media_type.as_bytes());
         }
         // RFC 9110 section 8.6.
         if self.status != 204 {
@@ -148,6 +162,21 @@ impl<'a> Answer<'a> {
         out.extend_from_slice(b"\r\n");
         if !context.head_only {
             out.extend_from_slice(&body);
+        }
+    }
+
+    /// Returns its media type, if there is any content.
+    fn write_content(&self, out: &mut Vec<u8>) -> Option<&'static str> {
+        match self.content {
+            Content::Problem => {
+                self.write_problem(out);
+                Some(PROBLEM_MEDIA_TYPE)
+            }
+            Content::Empty => None,
+            Content::Reflection(head) => {
+                write_reflection(out, head);
+                Some("message/http")
+            }
         }
     }
 
@@ -254,11 +283,12 @@ mod tests {
 
     #[test]
     fn redirects_and_preflights_have_no_content() {
-        let redirect = text(&Answer::new(308, ""), false, &[]);
+        let empty = |status| Answer { content: Content::Empty, ..Answer::new(status, "") };
+        let redirect = text(&empty(308), false, &[]);
         assert!(redirect.contains("\r\nContent-Length: 0\r\n"), "{redirect}");
         assert!(!redirect.contains("Content-Type"), "{redirect}");
         assert!(redirect.ends_with("\r\n\r\n"), "{redirect}");
-        let preflight = text(&Answer::new(204, ""), false, &[]);
+        let preflight = text(&empty(204), false, &[]);
         assert!(!preflight.contains("Content-"), "{preflight}");
         assert!(preflight.ends_with("\r\n\r\n"), "{preflight}");
     }

@@ -6,17 +6,16 @@ use std::task::Poll;
 use std::time::Duration;
 
 use weir_protocol::http::{
-    ChunkedDecoder, FieldStore, ProxyError, RequestHead, ResponseBody, ResponseHead, Version,
-    parse_response,
+    ChunkedDecoder, FieldStore, ProxyError, RequestHead, ResponseBody, ResponseHead, parse_response,
 };
 
 use super::exchange::Ending;
-use super::heads::{Additions, ResponsePlan, write_interim, write_response};
-use super::io::write_answer;
+use super::heads::{Additions, ResponsePlan, write_response};
 use super::pace::Pace;
 use super::pump::{Pump, PumpError, Source, WaitsFor};
 use super::upload::{Upload, UploadState};
 use super::watch::Watch;
+use super::wish::{Verdict, Wish};
 use crate::metrics::Timeout;
 use crate::runtime::{Instant, Runtime, Transport};
 use crate::shard::{Connection, Input, Output, Shard, ShardSnapshot};
@@ -28,7 +27,7 @@ pub(super) struct Conversation<'c, R: Runtime> {
     pub(super) shard: &'c Shard<R>,
     pub(super) snapshot: &'c ShardSnapshot,
     pub(super) client: &'c mut Connection<R>,
-    request: &'c RequestHead<'c, 'c>,
+    pub(super) request: &'c RequestHead<'c, 'c>,
     pub(super) backend: Transport<R::Stream>,
     pub(super) upload: Upload,
     pub(super) watch: &'c mut Watch,
@@ -46,6 +45,8 @@ pub(super) struct Terms<'t> {
     pub(super) deadline: Instant,
     /// What the answer gets besides what the backend gives it.
     pub(super) additions: Additions<'t>,
+    /// What the request asks both connections to become.
+    pub(super) wish: Wish<'t>,
     /// Whether the client's connection may live on.
     pub(super) persistent: bool,
     /// Whether the request can go out again if this connection turns out to be stale.
@@ -60,8 +61,17 @@ pub(super) struct Outcome {
     pub(super) ending: Ending,
     /// What the client sent behind this request.
     pub(super) rest: Option<Input>,
-    /// Whether the backend's connection can carry another request.
-    pub(super) reusable: bool,
+    pub(super) fate: Fate,
+}
+
+/// What becomes of the backend's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It can carry another request.
+    Reusable,
+    Spent,
+    /// It is one end of a tunnel, and the client's is the other.
+    Tunnel,
 }
 
 /// Why there is no answer; nothing of one was sent to the client.
@@ -108,6 +118,7 @@ impl<'c, R: Runtime> Conversation<'c, R> {
                     self.interims += 1;
                     self.pass_interim(out).await?;
                 }
+                Reply::Switch(status, out) => return self.switch(status, &out).await,
                 Reply::Final(mut download) => {
                     let passed = self.move_bodies(&mut download).await;
                     return Ok(self.outcome(passed.is_ok(), &mut download));
@@ -125,7 +136,7 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         reply.consume(end);
         let rest = (!reply.is_empty()).then_some(reply);
         match &mut begun {
-            Reply::Interim(_) => self.reply = rest,
+            Reply::Interim(_) | Reply::Switch(..) => self.reply = rest,
             Reply::Final(download) => download.pump.give(rest),
         }
         Ok(begun)
@@ -136,9 +147,16 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         let limits = &self.snapshot.head_limits;
         let head = parse_response(head, &mut store, limits, &self.request.method)
             .map_err(|error| ReplyFault::Malformed(ProxyError::of_response(error)))?;
+        match terms.wish.verdict(self.request, &head) {
+            Verdict::Ordinary => {}
+            Verdict::Tunnel => {
+                return Ok(Reply::Switch(head.status, self.handshake(&head, &terms.additions)));
+            }
+            Verdict::Malformed => {
+                return Err(ReplyFault::Malformed(ProxyError::HttpUpgradeFailed));
+            }
+        }
         match head.status {
-            // Upgrade was not passed on, so nobody asked for another protocol.
-            101 => Err(ReplyFault::Malformed(ProxyError::HttpUpgradeFailed)),
             100..200 => {
                 if head.status == 100 {
                     self.upload.ask();
@@ -152,25 +170,6 @@ impl<'c, R: Runtime> Conversation<'c, R> {
             }
             _ => Ok(Reply::Final(self.download(&head, terms))),
         }
-    }
-
-    /// RFC 9110 section 15.2: passed on to a client that can understand it; 100 only to one that
-    /// waits for it, since the gateway sends `Expect` on for those only.
-    fn interim(&self, head: &ResponseHead<'_, '_>) -> Option<Output> {
-        let understood = self.request.version == Version::Http11;
-        let wanted = head.status != 100 || self.request.expect_continue;
-        (understood && wanted).then(|| {
-            let mut out = self.shard.buffers.output();
-            write_interim(&mut out, head);
-            out
-        })
-    }
-
-    async fn pass_interim(&mut self, interim: Option<Output>) -> Result<(), ReplyFault> {
-        let Some(out) = interim else { return Ok(()) };
-        let patience = self.snapshot.config.http.body_timeout;
-        let sent = write_answer(self.shard, self.client, &out, patience).await;
-        sent.map_err(|error| ReplyFault::Client(PumpError::Write(error)))
     }
 
     fn download(&self, head: &ResponseHead<'_, '_>, terms: &Terms<'_>) -> Download {
@@ -205,19 +204,21 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         };
         // Bytes behind the answer were never asked for: such a connection is poisoned.
         let clean = download.pump.take_rest().is_none();
+        let reusable = complete && uploaded && clean && download.backend_persists;
         Outcome {
             status: download.status,
             request_bytes: self.upload.pump.body_bytes(),
             response_bytes: download.pump.written_bytes(),
             ending,
             rest: self.upload.pump.take_rest(),
-            reusable: complete && uploaded && clean && download.backend_persists,
+            fate: if reusable { Fate::Reusable } else { Fate::Spent },
         }
     }
 
-    /// The backend's connection.
-    pub(super) fn into_backend(self) -> Transport<R::Stream> {
-        self.backend
+    /// The backend's connection, and what was read behind the head of its answer if that was the
+    /// end of HTTP.
+    pub(super) fn into_backend(self) -> (Transport<R::Stream>, Option<Input>) {
+        (self.backend, self.reply)
     }
 
     /// Passes the answer on, while the request's body may still be on its way.
@@ -260,6 +261,8 @@ impl<'c, R: Runtime> Conversation<'c, R> {
 enum Reply {
     /// An interim response, if it is to be passed on.
     Interim(Option<Output>),
+    /// The status and the head that make both connections a tunnel.
+    Switch(u16, Output),
     Final(Download),
 }
 

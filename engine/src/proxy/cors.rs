@@ -5,7 +5,7 @@
 
 use weir_protocol::http::FieldId;
 
-use super::answer::Answer;
+use super::answer::{Answer, Content};
 use super::exchange::Exchange;
 use super::heads::ResponsePolicy;
 use crate::config::{Cors, RoutePolicy};
@@ -28,7 +28,7 @@ impl<R: Runtime> Exchange<'_, R> {
             return Answer::new(403, "this route does not allow the page's origin");
         }
         self.own_lines().extend_from_slice(cors.preflight_lines.as_bytes());
-        Answer::new(204, "")
+        Answer { content: Content::Empty, ..Answer::new(204, "") }
     }
 
     /// Notes whether the page may read the answer, with the fields that say so.

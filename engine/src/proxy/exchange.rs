@@ -4,31 +4,33 @@ use std::rc::Rc;
 
 use weir_protocol::http::{FieldStore, Method, RequestBody, RequestHead, parse_request};
 
+use super::account::{Account, caller_fields};
 use super::answer::{Answer, AnswerContext};
 use super::cors::{own_lines, response_policy};
-use super::fault::Fault;
-use super::forward::{Forward, Forwarded};
-use super::heads::{Additions, CallerFields};
+use super::forward::Forward;
+use super::heads::Additions;
 use super::io::{LINGER, linger, write_answer};
 use super::origin::Origin;
 use super::receive::{HeadFault, read_head, refuse_head};
 use super::route::sent_path;
 use super::trail::Trail;
+use super::tunnel::Tunnel;
 use super::watch::Watch;
-use crate::access_log::{Entry, write_line};
-use crate::admission::{Caller, Decision};
+use crate::admission::Decision;
 use crate::runtime::{Instant, Runtime};
 use crate::shard::{Connection, Desk, Input, Output, Shard, ShardSnapshot};
 use crate::snapshot::Forwarding;
 use crate::upstream::Upstream;
 
 /// What becomes of the connection.
-pub enum After {
+pub enum After<R: Runtime> {
     /// It waits for another request, whose first bytes may be here already.
     KeepAlive(Option<Input>),
     Close,
     /// Closed with a reset, so that the client cannot take a part for the whole.
     Abort,
+    /// It serves HTTP no more.
+    Tunnel(Box<Tunnel<R>>),
 }
 
 /// Answers one request after another, of whatever connection is on the desk; never returns.
@@ -66,6 +68,12 @@ pub async fn exchange<R: Runtime>(shard: Rc<Shard<R>>, desk: Rc<Desk<R>>) {
             Err(fault) => Err(fault),
         };
         let after = match read {
+            Ok((Done { tunnel: Some(mut tunnel), rest, .. }, end)) => {
+                inbound.consume(end);
+                let left = (!inbound.is_empty()).then_some(inbound);
+                tunnel.give(rest.or(left));
+                After::Tunnel(tunnel)
+            }
             Ok((done, end)) => match done.ending {
                 Ending::KeepAlive => {
                     inbound.consume(end + done.spare_used);
@@ -96,12 +104,20 @@ pub(super) enum Ending {
 }
 
 /// An exchange that is over.
-pub(super) struct Done {
+pub(super) struct Done<R: Runtime> {
     pub(super) ending: Ending,
     /// How many bytes behind the head belonged to this request.
     pub(super) spare_used: usize,
     /// What was read behind the end of the request's body.
     pub(super) rest: Option<Input>,
+    /// What the connection becomes instead of serving another request.
+    pub(super) tunnel: Option<Box<Tunnel<R>>>,
+}
+
+impl<R: Runtime> Done<R> {
+    pub(super) fn new(ending: Ending, spare_used: usize, rest: Option<Input>) -> Self {
+        Self { ending, spare_used, rest, tunnel: None }
+    }
 }
 
 /// An exchange whose head is known.
@@ -121,61 +137,6 @@ pub(super) struct Exchange<'e, R: Runtime> {
     pub(super) vary_origin: bool,
 }
 
-/// What the log line tells of how it went.
-#[derive(Default)]
-pub(super) struct Account<'e> {
-    status: u16,
-    pub(super) decision: &'static str,
-    pub(super) limit: Option<&'e str>,
-    upstream: Option<&'e str>,
-    backend: Option<&'e str>,
-    request_bytes: u64,
-    response_bytes: u64,
-    /// When the answer ended, where that is known already.
-    ended: Option<Instant>,
-}
-
-impl<'e> Account<'e> {
-    /// Notes how forwarding went. An error is the answer that tells the client.
-    fn settle(
-        &mut self,
-        upstream: &'e Upstream,
-        result: Result<Forwarded, Fault>,
-    ) -> Result<Done, Answer<'e>> {
-        match result {
-            Ok(forwarded) => {
-                self.status = forwarded.status;
-                self.upstream = Some(&upstream.name);
-                self.backend = Some(&upstream.backends[forwarded.backend].label);
-                self.request_bytes = forwarded.request_bytes;
-                self.response_bytes = forwarded.response_bytes;
-                self.ended = Some(forwarded.ended);
-                Ok(forwarded.done)
-            }
-            Err(Fault::Answer { status, detail, error }) => {
-                self.decision = "failed";
-                self.upstream = Some(&upstream.name);
-                let retry_after_ns = (status == 503).then_some(1_000_000_000);
-                Err(Answer { retry_after_ns, error, ..Answer::new(status, detail) })
-            }
-            Err(Fault::ClientGone) => {
-                // 499 is nginx's number for a client that left before its answer.
-                self.status = 499;
-                self.upstream = Some(&upstream.name);
-                Ok(Done { ending: Ending::Abort, spare_used: 0, rest: None })
-            }
-        }
-    }
-}
-
-fn caller_fields<'c>(caller: &'c Caller, snapshot: &'c ShardSnapshot) -> CallerFields<'c> {
-    CallerFields {
-        user: caller.user(snapshot),
-        tier: caller.tier(snapshot).map(|tier| snapshot.config.tiers[tier].name.as_str()),
-        key: caller.key_name(snapshot),
-    }
-}
-
 fn additions<'a>(
     decision: &'a Decision<'_>,
     trail: &'a Trail<'_>,
@@ -186,7 +147,7 @@ fn additions<'a>(
 }
 
 impl<'e, R: Runtime> Exchange<'e, R> {
-    async fn run(&mut self) -> Done {
+    async fn run(&mut self) -> Done<R> {
         let mut account = Account::default();
         let mut decision = Decision::default();
         let mut scratch = self.shard.buffers.output();
@@ -195,6 +156,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             let path = sent_path(self.head.target.path, judged.route, &mut scratch)?;
             Ok((judged, path))
         });
+        let mut opened = None;
         let answered = match judged {
             Err(answer) => Err(answer),
             Ok((judged, path)) => {
@@ -215,6 +177,8 @@ impl<'e, R: Runtime> Exchange<'e, R> {
                     upstream,
                     cursor: self.snapshot.cursor(judged.upstream),
                     caller: caller_fields(&decision.caller, self.snapshot),
+                    wish: judged.wish,
+                    hops: judged.hops,
                     additions: Additions {
                         policy: policy.map(|p| response_policy(p, &self.lines, self.vary_origin)),
                         ..additions(&decision, &self.trail, &self.snapshot.forwarding)
@@ -223,7 +187,9 @@ impl<'e, R: Runtime> Exchange<'e, R> {
                     deadline,
                     watch: &mut watch,
                 };
-                let result = forward.run().await;
+                let mut result = forward.run().await;
+                let side = result.as_mut().ok().and_then(|forwarded| forwarded.opened.take());
+                opened = side.zip(judged.place);
                 account.settle(upstream, result)
             }
         };
@@ -233,7 +199,13 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         };
         // Only a request that left nothing behind in the buffers was watched.
         done.rest = done.rest.or_else(|| watch.take());
-        self.record(&decision.caller, &account);
+        match opened {
+            None => self.record(&decision.caller, &account),
+            Some((side, place)) => {
+                account.decision = "tunnelled";
+                done.tunnel = Some(self.tunnel(side, place, &decision.caller, &account));
+            }
+        }
         done
     }
 
@@ -255,52 +227,16 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         self.shard.runtime.now() + upstream.request_timeout
     }
 
-    fn record(&mut self, caller: &Caller, account: &Account<'_>) {
-        let ended = account.ended.unwrap_or_else(|| self.shard.runtime.now());
-        self.connection.idle_since = ended;
-        let elapsed = ended.since(self.started);
-        let metrics = &self.shard.metrics;
-        metrics.record_request(account.status, elapsed);
-        metrics.bytes_in.add(self.head.len as u64 + account.request_bytes);
-        metrics.bytes_out.add(account.response_bytes);
-        if !self.shard.has_log() {
-            return;
-        }
-        let fields = caller_fields(caller, self.snapshot);
-        let entry = Entry {
-            timestamp: self.shard.runtime.wall().before(elapsed),
-            shard: self.shard.id,
-            client: self.origin.address,
-            method: self.head.method.as_str().as_bytes(),
-            path: self.head.target.path.as_bytes(),
-            query: self.head.target.query.map(str::as_bytes),
-            host: self.head.host.map(str::as_bytes),
-            http_version: self.head.version.as_str(),
-            user_agent: self.head.by_name("user-agent"),
-            request_id: self.trail.request_id.get(),
-            status: account.status,
-            bytes_in: self.head.len as u64 + account.request_bytes,
-            bytes_out: account.response_bytes,
-            duration: elapsed,
-            upstream: account.upstream,
-            backend: account.backend,
-            user: fields.user,
-            tier: fields.tier,
-            key_name: fields.key,
-            decision: account.decision,
-            limit: account.limit,
-        };
-        self.shard.log(|line| write_line(&entry, line));
-    }
-
     /// Where field lines for the answer go.
     pub(super) fn own_lines(&mut self) -> &mut Vec<u8> {
         self.lines.get_or_insert_with(|| self.shard.buffers.output())
     }
 
-    /// Whether this side lets the connection live on after this request.
+    /// Whether this side lets the connection live on after this request. What follows a refused
+    /// CONNECT may be meant for the tunnel, and must not be taken for a request.
     fn may_persist(&self) -> bool {
         self.head.persistent
+            && self.head.method != Method::Connect
             && !self.shard.is_draining()
             && self.connection.requests < self.snapshot.config.http.requests_per_connection
     }
@@ -312,7 +248,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         answer: &Answer<'_>,
         standings: &[weir_protocol::limit::fields::Standing<'_>],
         account: &mut Account<'e>,
-    ) -> Done {
+    ) -> Done<R> {
         let skipped = match self.head.body {
             RequestBody::None => Some(0),
             RequestBody::Length(length) => {
@@ -341,6 +277,6 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             Ok(()) => Ending::Linger,
             Err(_) => Ending::Close,
         };
-        Done { ending, spare_used: skipped.unwrap_or(0), rest: None }
+        Done::new(ending, skipped.unwrap_or(0), None)
     }
 }

@@ -4,10 +4,11 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use weir_protocol::http::{ChunkedDecoder, ProxyError, RequestBody, RequestHead};
 
-use super::conversation::{Conversation, Outcome, Terms};
+use super::conversation::{Conversation, Fate, Outcome, Terms};
 use super::exchange::Done;
 use super::fault::Fault;
 use super::heads::{Additions, CallerFields, RequestPlan, write_request};
@@ -19,9 +20,10 @@ use super::route::SentPath;
 use super::trail::Trail;
 use super::upload::Upload;
 use super::watch::Watch;
+use super::wish::Wish;
 use crate::config::{HostPolicy, RoutePolicy};
 use crate::runtime::{Instant, Runtime, Transport};
-use crate::shard::{Class, Connection, Shard, ShardSnapshot};
+use crate::shard::{Class, Connection, Input, Shard, ShardSnapshot};
 use crate::upstream::{Backend, Upstream, announce, balancer::round_robin};
 
 /// A request on its way to an upstream.
@@ -40,6 +42,9 @@ pub(super) struct Forward<'f, R: Runtime> {
     pub(super) upstream: &'f Upstream,
     pub(super) cursor: &'f Cell<usize>,
     pub(super) caller: CallerFields<'f>,
+    pub(super) wish: Wish<'f>,
+    /// What is left of `Max-Forwards`, where it is counted.
+    pub(super) hops: Option<u64>,
     /// What the answer gets besides what the backend gives it.
     pub(super) additions: Additions<'f>,
     /// Whether the client's connection may live on.
@@ -52,18 +57,28 @@ pub(super) struct Forward<'f, R: Runtime> {
 }
 
 /// An answer that was passed on, or broke off on the way.
-pub(super) struct Forwarded {
+pub(super) struct Forwarded<R: Runtime> {
     pub(super) status: u16,
     pub(super) request_bytes: u64,
     pub(super) response_bytes: u64,
     /// Index into the upstream's backends.
     pub(super) backend: usize,
     pub(super) ended: Instant,
-    pub(super) done: Done,
+    pub(super) done: Done<R>,
+    /// The end of HTTP on both connections.
+    pub(super) opened: Option<Opened<R>>,
+}
+
+/// The backend's side of a tunnel.
+pub(super) struct Opened<R: Runtime> {
+    pub(super) stream: Transport<R::Stream>,
+    /// What was read behind the head of its answer.
+    pub(super) read: Option<Input>,
+    pub(super) target: Arc<Backend>,
 }
 
 impl<R: Runtime> Forward<'_, R> {
-    pub(super) async fn run(&mut self) -> Result<Forwarded, Fault> {
+    pub(super) async fn run(&mut self) -> Result<Forwarded<R>, Fault> {
         let retries_max = self.upstream.retry.map_or(0, |retry| retry.attempts);
         let mut tried = Tried::default();
         let mut stale = None;
@@ -104,7 +119,7 @@ impl<R: Runtime> Forward<'_, R> {
         index: usize,
         fresh: bool,
         more: bool,
-    ) -> Result<Forwarded, Failure> {
+    ) -> Result<Forwarded<R>, Failure> {
         let upstream = self.upstream;
         let backend: &Backend = &upstream.backends[index];
         let kept = if fresh { None } else { self.take_kept(backend) };
@@ -120,6 +135,7 @@ impl<R: Runtime> Forward<'_, R> {
             response_timeout: upstream.response_timeout,
             deadline: self.deadline,
             additions: self.additions,
+            wish: self.wish,
             persistent: self.persistent,
             repeatable: more && reused && self.is_repeatable(),
         };
@@ -130,8 +146,8 @@ impl<R: Runtime> Forward<'_, R> {
             Conversation::new(shard, snapshot, client, head, stream, upload, watch);
         match conversation.run(now, &terms).await {
             Ok(outcome) => {
-                let stream = outcome.reusable.then(|| conversation.into_backend());
-                Ok(self.forwarded(index, now, outcome, spare_used, stream))
+                let side = conversation.into_backend();
+                Ok(self.forwarded(index, now, outcome, spare_used, side))
             }
             Err(fault) => Err(self.failure(backend, &fault, reused)),
         }
@@ -187,27 +203,34 @@ impl<R: Runtime> Forward<'_, R> {
         SocketAddr::new(self.origin.address, if is_peer { peer.port() } else { 0 })
     }
 
-    /// Keeps the backend's connection, if it can be used again.
+    /// Keeps the backend's connection, if it can be used again. `side` is that, with what was read
+    /// behind the end of HTTP.
     fn forwarded(
         &self,
         backend: usize,
         sent: Instant,
         outcome: Outcome,
         spare_used: usize,
-        reusable: Option<Transport<R::Stream>>,
-    ) -> Forwarded {
+        (stream, read): (Transport<R::Stream>, Option<Input>),
+    ) -> Forwarded<R> {
         let upstream = self.upstream;
         let ended = self.shard.runtime.now();
         self.shard.metrics.record_upstream(ended.since(sent));
-        // One that was opened in a client's name is that client's only.
-        if let Some(stream) = reusable.filter(|_| upstream.proxy_protocol.is_none()) {
-            self.shard.pool.put(
+        let mut opened = None;
+        match outcome.fate {
+            Fate::Tunnel => {
+                let target = Arc::clone(&upstream.backends[backend]);
+                opened = Some(Opened { stream, read, target });
+            }
+            // One that was opened in a client's name is that client's only.
+            Fate::Reusable if upstream.proxy_protocol.is_none() => self.shard.pool.put(
                 upstream.backends[backend].id,
                 stream,
                 ended,
                 upstream.keepalive_timeout,
                 upstream.keepalive_connections,
-            );
+            ),
+            Fate::Reusable | Fate::Spent => {}
         }
         Forwarded {
             status: outcome.status,
@@ -215,7 +238,8 @@ impl<R: Runtime> Forward<'_, R> {
             response_bytes: outcome.response_bytes,
             backend,
             ended,
-            done: Done { ending: outcome.ending, spare_used, rest: outcome.rest },
+            done: Done::new(outcome.ending, spare_used, outcome.rest),
+            opened,
         }
     }
 
@@ -232,6 +256,8 @@ impl<R: Runtime> Forward<'_, R> {
             forwarding: &self.snapshot.forwarding,
             caller: self.caller,
             edits: self.policy.map(|policy| &policy.request_fields),
+            wish: self.wish,
+            hops: self.hops,
         };
         write_request(&mut out, &plan);
         let most = self.snapshot.config.http.body_bytes_max;

@@ -1,13 +1,16 @@
 //! What is to be done with a request whose head is known: who serves it, or why nobody does.
 
-use weir_protocol::http::{FieldId, Method, ProxyError, RequestBody, count_via};
+use weir_protocol::http::{FieldId, ProxyError, RequestBody, count_via};
 
+use super::account::Account;
 use super::answer::Answer;
-use super::exchange::{Account, Exchange};
+use super::exchange::Exchange;
 use super::route::Found;
+use super::wish::Wish;
 use crate::admission::{Admission, Decision, Request};
 use crate::config::{Cors, RouteConfig, RouteTarget};
 use crate::runtime::Runtime;
+use crate::shard::TunnelPlace;
 
 /// How often a request may have passed a gateway of this name before. Several in a row may share the
 /// default name.
@@ -18,6 +21,11 @@ pub(super) struct Judged<'e> {
     /// Index into the snapshot's upstreams.
     pub(super) upstream: usize,
     pub(super) route: &'e RouteConfig,
+    pub(super) wish: Wish<'e>,
+    /// For the tunnel that the request asks for.
+    pub(super) place: Option<TunnelPlace>,
+    /// What is left of `Max-Forwards`, where it is counted.
+    pub(super) hops: Option<u64>,
 }
 
 impl<'e, R: Runtime> Exchange<'e, R> {
@@ -27,6 +35,10 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         decision: &mut Decision<'e>,
         account: &mut Account<'e>,
     ) -> Result<Judged<'e>, Answer<'e>> {
+        account.decision = "answered";
+        if let Some(answer) = self.answer_for_server() {
+            return Err(answer);
+        }
         account.decision = "no-route";
         let route = match self.find_route()? {
             Found::Route(route) => route,
@@ -40,23 +52,11 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         account.decision = "refused";
         *decision = self.decide(route, Admission::decide);
         refused(decision, account)?;
-        if self.head.method == Method::Connect {
-            return Err(Answer {
-                // RFC 9110 section 15.5.6.
-                allow: Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"),
-                ..Answer::new(405, "CONNECT is not allowed")
-            });
+        if let RouteTarget::Redirect(to) = &route.target {
+            account.decision = "redirected";
+            return Err(self.redirect(route, to));
         }
-        let upstream = match &route.target {
-            RouteTarget::Upstream(index) => *index,
-            RouteTarget::Control => {
-                self.snapshot.control.ok_or(Answer::new(503, "the control plane is not here"))?
-            }
-            RouteTarget::Redirect(to) => {
-                account.decision = "redirected";
-                return Err(self.redirect(route, to));
-            }
-        };
+        let hops = self.pass_on(route, account)?;
         let most = self.snapshot.config.http.body_bytes_max;
         if matches!(self.head.body, RequestBody::Length(length) if length > most) {
             return Err(Answer::new(413, "the body is larger than the limit"));
@@ -66,8 +66,24 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             let error = Some(ProxyError::ProxyLoopDetected);
             return Err(Answer { error, ..Answer::new(502, "the request goes round in a loop") });
         }
+        let wish = Wish::of(self.head, route);
+        let place = if wish.is_some() { Some(self.reserve_tunnel()?) } else { None };
         account.decision = "forwarded";
-        Ok(Judged { upstream, route })
+        let upstream = match route.target {
+            RouteTarget::Upstream(index) => Some(index),
+            RouteTarget::Control => self.snapshot.control,
+            RouteTarget::Redirect(_) => None,
+        };
+        let upstream = upstream.ok_or(Answer::new(503, "the control plane is not here"))?;
+        Ok(Judged { upstream, route, wish, place, hops })
+    }
+
+    /// A place for the tunnel before anybody is asked for one.
+    fn reserve_tunnel(&self) -> Result<TunnelPlace, Answer<'static>> {
+        let most = self.snapshot.config.http.tunnels_per_shard;
+        let full = Answer::new(503, "too many tunnels");
+        let retry_after_ns = Some(1_000_000_000);
+        self.shard.tunnels.reserve(most).ok_or(Answer { retry_after_ns, ..full })
     }
 
     /// Whether the request came through this gateway, or others of its name, more often than any

@@ -3,6 +3,7 @@
 //! Read the head, find the route, ask admission, forward or refuse, write the log line. Bodies move
 //! in [`pump`]; the talk with a backend is in [`forward`] and [`conversation`].
 
+mod account;
 mod answer;
 mod await_reply;
 mod conversation;
@@ -11,6 +12,7 @@ mod exchange;
 mod fault;
 mod forward;
 mod heads;
+mod interim;
 mod io;
 mod judge;
 mod origin;
@@ -18,14 +20,18 @@ mod pace;
 mod pool;
 mod pump;
 mod receive;
+mod recipient;
 mod redirect;
 mod retry;
 mod route;
 mod trail;
+mod tunnel;
 mod upload;
 mod watch;
+mod wish;
 
 pub use answer::{Answer, AnswerContext};
 pub use exchange::{After, exchange};
 pub use io::{linger, write_all};
 pub use pool::Pool;
+pub use tunnel::Tunnel;

@@ -55,7 +55,7 @@ pub(super) async fn refuse_head<R: Runtime>(
     connection: &mut Connection<R>,
     fault: &HeadFault,
     started: Instant,
-) -> After {
+) -> After<R> {
     let detail;
     let answer = match fault {
         HeadFault::Gone => return After::Close,

@@ -2,7 +2,7 @@
 
 use weir_protocol::http::{Location, forwarded_path, host_without_port};
 
-use super::answer::Answer;
+use super::answer::{Answer, Content};
 use super::exchange::Exchange;
 use super::route::replaced;
 use crate::config::{Redirect, RouteConfig};
@@ -44,6 +44,6 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         lines.extend_from_slice(b"Location: ");
         location.write(lines);
         lines.extend_from_slice(b"\r\n");
-        Answer::new(to.status, "")
+        Answer { content: Content::Empty, ..Answer::new(to.status, "") }
     }
 }

@@ -1,7 +1,7 @@
 use weir_protocol::http::FieldId;
 
 use super::*;
-use crate::config::{Auth, ForwardPath, RouteTarget};
+use crate::config::{Auth, ForwardPath, RouteTarget, Upgrades};
 
 fn route(listener: Option<usize>, host: Option<&str>, path: &str) -> RouteConfig {
     let path = match path.strip_suffix('*') {
@@ -17,6 +17,8 @@ fn route(listener: Option<usize>, host: Option<&str>, path: &str) -> RouteConfig
         auth: Auth::None,
         limits: vec![],
         tiers: vec![],
+        upgrade: Upgrades::default(),
+        connect: false,
         forward_path: ForwardPath::AsWritten,
         policy: None,
     }

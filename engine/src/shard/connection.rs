@@ -118,6 +118,8 @@ pub(super) async fn serve<R: Runtime, F: Future<Output = ()>>(
             After::KeepAlive(bytes) => pipelined = bytes,
             After::Close => return,
             After::Abort => return connection.stream.abort(),
+            // On the heap, for every connection has room for this future's state.
+            After::Tunnel(tunnel) => return Box::pin(tunnel.run(shard, connection)).await,
         }
     }
 }

@@ -12,6 +12,7 @@ mod mailbox;
 mod place;
 mod random;
 mod slab;
+mod tunnels;
 mod worker;
 
 use std::cell::{Cell, OnceCell, Ref, RefCell};
@@ -29,6 +30,7 @@ pub use buffers::{Buffers, Class, Input, Output};
 pub use connection::Connection;
 pub use mailbox::Mailbox;
 pub use random::Random;
+pub use tunnels::{TunnelPlace, Tunnels};
 pub use worker::Desk;
 
 use crate::access_log::ShardLog;
@@ -82,6 +84,7 @@ pub struct Shard<R: Runtime> {
     pub pool: Pool<Transport<R::Stream>>,
     pub table: Arc<SlotTable>,
     pub metrics: Arc<ShardMetrics>,
+    pub tunnels: Tunnels,
     snapshot: RefCell<Rc<ShardSnapshot>>,
     log: RefCell<Option<ShardLog>>,
     log_flush: Timer,
@@ -157,7 +160,8 @@ async fn obey<R: Runtime>(shard: &Shard<R>, mailbox: &Mailbox<Command>) {
                 shard.draining.set(true);
                 shard.timers.wake_all();
             }
-            Some(Command::Stop) | None => return,
+            Some(Command::Stop) => return shard.cut_tunnels().await,
+            None => return,
         }
     }
 }
@@ -184,6 +188,7 @@ impl<R: Runtime> Shard<R> {
             buffers: Buffers::default(),
             random: Random::default(),
             table: setup.table,
+            tunnels: Tunnels::new(Arc::clone(&setup.metrics)),
             metrics: setup.metrics,
             snapshot: RefCell::new(Rc::new(ShardSnapshot::new(
                 Arc::clone(&setup.snapshot),
@@ -233,6 +238,13 @@ impl<R: Runtime> Shard<R> {
     /// Whether a drain is over: nobody is here, and nobody will come.
     fn is_drained(&self) -> bool {
         self.is_draining() && self.open.get() == 0 && self.accepting.get() == 0
+    }
+
+    /// Ends every tunnel with a reset, and waits until they have said so in the log.
+    async fn cut_tunnels(&self) {
+        self.tunnels.cut();
+        self.timers.wake_all();
+        poll_fn(|cx| self.tunnels.poll_closed(cx)).await;
     }
 
     fn tell_if_drained(&self) {

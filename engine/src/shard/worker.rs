@@ -21,7 +21,7 @@ const KEPT_MAX: usize = 256;
 /// Where a connection and its worker hand over.
 pub struct Desk<R: Runtime> {
     request: Cell<Option<(Connection<R>, Input)>>,
-    result: Cell<Option<(Connection<R>, After)>>,
+    result: Cell<Option<(Connection<R>, After<R>)>>,
 }
 
 impl<R: Runtime> Desk<R> {
@@ -35,7 +35,7 @@ impl<R: Runtime> Desk<R> {
         poll_fn(|_| self.request.take().map_or(Poll::Pending, Poll::Ready)).await
     }
 
-    pub fn finish(&self, connection: Connection<R>, after: After) {
+    pub fn finish(&self, connection: Connection<R>, after: After<R>) {
         self.result.set(Some((connection, after)));
     }
 }
@@ -62,7 +62,7 @@ impl<R: Runtime, F: Future<Output = ()>> Workers<R, F> {
         &self,
         connection: Connection<R>,
         first: Input,
-    ) -> (Connection<R>, After) {
+    ) -> (Connection<R>, After<R>) {
         let kept = self.free.borrow_mut().pop();
         let mut worker = kept.unwrap_or_else(|| self.hire());
         worker.desk.request.set(Some((connection, first)));

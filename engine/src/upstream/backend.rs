@@ -90,6 +90,12 @@ impl Backend {
         InFlight(self)
     }
 
+    /// Counts on what [`Backend::begin`] began, and what outlives its first guard.
+    pub fn go_on(&self) -> InFlight<'_> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(self)
+    }
+
     pub fn last_check(&self) -> String {
         self.last_check.lock().map(|text| text.clone()).unwrap_or_default()
     }

@@ -74,6 +74,9 @@ impl Default for HttpConfig {
             requests_per_connection: 10_000,
             connections_per_address: 0,
             forward_path: ForwardPath::AsWritten,
+            tunnel_idle_timeout: Duration::from_secs(3600),
+            tunnels_per_shard: 16_384,
+            trace: false,
         }
     }
 }
@@ -213,6 +216,13 @@ pub(super) fn http(table: Option<Table<'_>>) -> HttpConfig {
             .integer("connections_per_address", 0..=CONNECTIONS_PER_ADDRESS_MAX)
             .unwrap_or(default.connections_per_address),
         forward_path: forward_path(&mut table).unwrap_or(default.forward_path),
+        tunnel_idle_timeout: table
+            .duration("tunnel_idle_timeout", TIMEOUT)
+            .unwrap_or(default.tunnel_idle_timeout),
+        tunnels_per_shard: table
+            .integer("tunnels_per_shard", 0..=CONNECTIONS_MAX)
+            .unwrap_or(default.tunnels_per_shard),
+        trace: table.boolean("trace").unwrap_or(default.trace),
     };
     table.finish();
     http

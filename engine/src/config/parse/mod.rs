@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::document::{Report, Table};
 use super::fault::{Fault, Faults, Position, Quoted};
-use super::{Auth, Config, LimitKey, PathPattern, RouteConfig, RouteTarget};
+use super::{Auth, Config, LimitKey, PathPattern, RouteConfig, RouteTarget, Upgrades};
 
 mod conditions;
 mod cors;
@@ -19,6 +19,7 @@ mod policy;
 mod redirect;
 mod route;
 mod secret;
+mod tunnel;
 mod upstream;
 
 /// The name of the control listener and of the control plane as an upstream.
@@ -174,6 +175,8 @@ impl Config {
             tiers: Vec::new(),
             forward_path: self.http.forward_path,
             policy: None,
+            upgrade: Upgrades::default(),
+            connect: false,
         });
     }
 }

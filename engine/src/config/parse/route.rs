@@ -7,10 +7,10 @@ use super::super::scalar;
 use super::super::{
     Auth, ForwardPath, LIMITS_PER_ROUTE_MAX, PathPattern, RouteConfig, RouteTarget,
 };
-use super::CONTROL;
 use super::conditions::conditions;
 use super::policy::{forward_path, policy};
 use super::redirect::redirect;
+use super::{CONTROL, tunnel};
 
 const AUTH_WORDS: [(&str, Auth); 4] =
     [("none", Auth::None), ("api_key", Auth::ApiKey), ("jwt", Auth::Jwt), ("any", Auth::Any)];
@@ -68,6 +68,8 @@ fn route<'d>(mut table: Table<'d>, references: &References<'_>) -> (RouteConfig,
         auth: table.take("auth").map_or(Auth::None, |node| route_auth(&node, references)),
         limits: table.take("limits").map_or(Vec::new(), |node| route_limits(&node, references)),
         tiers: table.take("tiers").map_or(Vec::new(), |node| references.tiers.find_all(&node)),
+        upgrade: tunnel::upgrades(&mut table),
+        connect: tunnel::connect(&mut table, &pattern),
         forward_path: forward_path(&mut table).unwrap_or(references.forward_path),
         policy: policy(&mut table, &pattern),
         path: pattern,

@@ -49,6 +49,9 @@ fn the_least_file_has_every_default() {
             requests_per_connection: 10_000,
             connections_per_address: 0,
             forward_path: ForwardPath::AsWritten,
+            tunnel_idle_timeout: seconds(3600),
+            tunnels_per_shard: 16_384,
+            trace: false,
         }
     );
     assert_eq!(
@@ -123,6 +126,8 @@ fn default_upstream_and_route() {
             tiers: Vec::new(),
             forward_path: ForwardPath::AsWritten,
             policy: None,
+            upgrade: Upgrades::Only(vec!["websocket".to_owned()]),
+            connect: false,
         }]
     );
 }
@@ -189,7 +194,7 @@ fn the_sample_shows_the_defaults() {
         assert_eq!(config, sample, "{key}");
         switched += 1;
     }
-    assert_eq!(switched, 42, "keys shown with their defaults");
+    assert_eq!(switched, 47, "keys shown with their defaults");
 }
 
 #[test]

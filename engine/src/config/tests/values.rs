@@ -267,6 +267,8 @@ upstream = "api"
             tiers: vec![3, 0],
             forward_path: ForwardPath::AsWritten,
             policy: None,
+            upgrade: Upgrades::default(),
+            connect: false,
         }
     );
     let control = &config.listeners[2];
@@ -286,6 +288,8 @@ upstream = "api"
             tiers: Vec::new(),
             forward_path: ForwardPath::AsWritten,
             policy: None,
+            upgrade: Upgrades::default(),
+            connect: false,
         }
     );
 }

@@ -7,6 +7,7 @@ use weir_protocol::http::{
 use super::super::origin::Origin;
 use super::super::route::SentPath;
 use super::super::trail::Trail;
+use super::super::wish::Wish;
 use super::trail::{write_origin, write_trail};
 use super::{write_field, write_length};
 use crate::config::FieldEdits;
@@ -33,6 +34,9 @@ pub(in crate::proxy) struct RequestPlan<'a> {
     pub(in crate::proxy) caller: CallerFields<'a>,
     /// What the route changes.
     pub(in crate::proxy) edits: Option<&'a FieldEdits>,
+    pub(in crate::proxy) wish: Wish<'a>,
+    /// Takes the place of `Max-Forwards`.
+    pub(in crate::proxy) hops: Option<u64>,
 }
 
 /// Appends the head of the request.
@@ -42,7 +46,9 @@ pub(in crate::proxy) fn write_request(out: &mut Vec<u8>, plan: &RequestPlan<'_>)
     // RFC 9112 section 3.2.2: a proxy generates Host from the target of an absolute form.
     write_field(out, "Host", plan.host.as_bytes());
     let forwarded = |field: &&Field<'_>| {
-        is_forwarded_request_field(field) && !is_hop_by_hop(field, &head.connection)
+        is_forwarded_request_field(field)
+            && !is_hop_by_hop(field, &head.connection)
+            && (plan.hops.is_none() || field.id != FieldId::MaxForwards)
     };
     match plan.edits {
         None => {
@@ -57,7 +63,12 @@ pub(in crate::proxy) fn write_request(out: &mut Vec<u8>, plan: &RequestPlan<'_>)
             out.extend_from_slice(edits.lines.as_bytes());
         }
     }
-    if head.connection.te && accepts_trailers(head) {
+    if let Some(left) = plan.hops {
+        write_hops(out, left);
+    }
+    if let Wish::Upgrade(_) = plan.wish {
+        write_upgrade(out, plan);
+    } else if head.connection.te && accepts_trailers(head) {
         out.extend_from_slice(b"TE: trailers\r\nConnection: TE\r\n");
     }
     if head.expect_continue {
@@ -79,8 +90,8 @@ pub(in crate::proxy) fn write_request(out: &mut Vec<u8>, plan: &RequestPlan<'_>)
 fn write_request_line(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, path: SentPath<'_>) {
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
-    if head.target.form == TargetForm::Asterisk {
-        out.push(b'*');
+    if head.target.form == TargetForm::Authority {
+        out.extend_from_slice(head.target.raw.as_bytes());
     } else {
         if !path.prefix.is_empty() {
             out.extend_from_slice(path.prefix.as_bytes());
@@ -95,6 +106,23 @@ fn write_request_line(out: &mut Vec<u8>, head: &RequestHead<'_, '_>, path: SentP
         }
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
+}
+
+/// RFC 9110 section 7.8. `TE` has to stay behind: some backends take `Connection: Upgrade` for the
+/// only way to say it.
+fn write_upgrade(out: &mut Vec<u8>, plan: &RequestPlan<'_>) {
+    out.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
+    for (index, protocol) in plan.wish.protocols(plan.head).enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(protocol.text.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_hops(out: &mut Vec<u8>, left: u64) {
+    write_field(out, "Max-Forwards", itoa::Buffer::new().format(left).as_bytes());
 }
 
 /// Framing, forwarding, identifying and caller fields are written anew.

@@ -16,18 +16,29 @@ pub(in crate::proxy) struct ResponsePlan {
     pub(in crate::proxy) sink: Sink,
     /// Whether the client's connection can carry another request.
     pub(in crate::proxy) persistent: bool,
+    /// Behind this head HTTP is over.
+    pub(in crate::proxy) tunnel: bool,
 }
 
 impl ResponsePlan {
     /// RFC 9112 section 6.1: no transfer coding for a client of HTTP/1.0; the close ends its body.
     pub(in crate::proxy) fn new(body: ResponseBody, client: Version, persistent: bool) -> Self {
+        let tunnel = false;
         match (body, client) {
             (ResponseBody::None | ResponseBody::Length(_), _) => {
-                Self { client, sink: Sink::Identity, persistent }
+                Self { client, sink: Sink::Identity, persistent, tunnel }
             }
-            (_, Version::Http11) => Self { client, sink: Sink::Chunked, persistent },
-            (_, Version::Http10) => Self { client, sink: Sink::Identity, persistent: false },
+            (_, Version::Http11) => Self { client, sink: Sink::Chunked, persistent, tunnel },
+            (_, Version::Http10) => {
+                Self { client, sink: Sink::Identity, persistent: false, tunnel }
+            }
         }
+    }
+
+    /// For a 101, or a 2xx to CONNECT.
+    pub(in crate::proxy) fn tunnel() -> Self {
+        let client = Version::Http11;
+        Self { client, sink: Sink::Identity, persistent: true, tunnel: true }
     }
 }
 
@@ -56,7 +67,9 @@ pub(in crate::proxy) fn write_response(
     let forwarded = |field: &&Field<'_>| {
         let ours = (!standings.is_empty() && is_rate_limit_field(field.name))
             || (field.id == FieldId::XRequestId && additions.request_id.is_some());
-        is_forwarded_response_field(field, head) && !ours && !is_hop_by_hop(field, &head.connection)
+        is_forwarded_response_field(field, head, plan)
+            && !ours
+            && !is_hop_by_hop(field, &head.connection)
     };
     let forwarded = head.fields.iter().filter(forwarded);
     match &additions.policy {
@@ -81,8 +94,22 @@ pub(in crate::proxy) fn write_response(
         (_, Sink::Chunked) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         _ => {}
     }
-    write_connection(out, plan.persistent, plan.client);
+    if plan.tunnel {
+        write_switch(out, head);
+    } else {
+        write_connection(out, plan.persistent, plan.client);
+    }
     out.extend_from_slice(b"\r\n");
+}
+
+/// RFC 9110 section 7.8: a 101 says what the connection switches to. A 2xx to CONNECT says nothing.
+fn write_switch(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
+    if head.status == 101 {
+        for protocols in head.get_all(FieldId::Upgrade) {
+            write_field(out, "Upgrade", protocols);
+        }
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+    }
 }
 
 /// A backend's own allowances are not the ones that the caller meets here.
@@ -104,8 +131,15 @@ pub(in crate::proxy) fn write_interim(out: &mut Vec<u8>, head: &ResponseHead<'_,
 }
 
 /// A length is written by the plan, except where it describes a body that is not sent: the answer
-/// to HEAD, and 304 (RFC 9110 section 8.6). 204 never has one.
-fn is_forwarded_response_field(field: &Field<'_>, head: &ResponseHead<'_, '_>) -> bool {
+/// to HEAD, and 304 (RFC 9110 section 8.6). 204 never has one, nor has what opens a tunnel.
+fn is_forwarded_response_field(
+    field: &Field<'_>,
+    head: &ResponseHead<'_, '_>,
+    plan: ResponsePlan,
+) -> bool {
     field.id != FieldId::ContentLength
-        || (head.body == ResponseBody::None && head.status != 204 && head.status >= 200)
+        || (head.body == ResponseBody::None
+            && head.status != 204
+            && head.status >= 200
+            && !plan.tunnel)
 }

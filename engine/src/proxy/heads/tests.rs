@@ -3,6 +3,7 @@ use std::sync::LazyLock;
 use super::super::origin::Origin;
 use super::super::route::SentPath;
 use super::super::trail::{RequestId, Trace, Trail};
+use super::super::wish::Wish;
 use super::*;
 use crate::config::{Config, FieldEdits};
 use crate::snapshot::Forwarding;
@@ -50,6 +51,8 @@ fn sent_with(
         forwarding,
         caller: CallerFields { user: Some("ann"), tier: Some("free"), key: None },
         edits,
+        wish: Wish::Nothing,
+        hops: None,
     };
     let mut out = Vec::new();
     write_request(&mut out, &plan);

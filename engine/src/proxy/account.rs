@@ -1,0 +1,149 @@
+//! How an exchange went: what metrics and the log are told of it.
+
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::exchange::{Done, Ending, Exchange};
+use super::fault::Fault;
+use super::forward::{Forwarded, Opened};
+use super::heads::CallerFields;
+use super::tunnel::{Record, Tunnel};
+use crate::access_log::{Entry, OpenLine, write_line};
+use crate::admission::Caller;
+use crate::runtime::{Instant, Runtime};
+use crate::shard::{ShardSnapshot, TunnelPlace};
+use crate::upstream::Upstream;
+
+/// What the log line tells of how it went.
+#[derive(Default)]
+pub(super) struct Account<'e> {
+    pub(super) status: u16,
+    pub(super) decision: &'static str,
+    pub(super) limit: Option<&'e str>,
+    upstream: Option<&'e str>,
+    backend: Option<&'e str>,
+    pub(super) request_bytes: u64,
+    pub(super) response_bytes: u64,
+    /// When the answer ended, where that is known already.
+    ended: Option<Instant>,
+}
+
+impl<'e> Account<'e> {
+    /// Notes how forwarding went. An error is the answer that tells the client.
+    pub(super) fn settle<R: Runtime>(
+        &mut self,
+        upstream: &'e Upstream,
+        result: Result<Forwarded<R>, Fault>,
+    ) -> Result<Done<R>, Answer<'e>> {
+        match result {
+            Ok(forwarded) => {
+                self.status = forwarded.status;
+                self.upstream = Some(&upstream.name);
+                self.backend = Some(&upstream.backends[forwarded.backend].label);
+                self.request_bytes = forwarded.request_bytes;
+                self.response_bytes = forwarded.response_bytes;
+                self.ended = Some(forwarded.ended);
+                Ok(forwarded.done)
+            }
+            Err(Fault::Answer { status, detail, error }) => {
+                self.decision = "failed";
+                self.upstream = Some(&upstream.name);
+                let retry_after_ns = (status == 503).then_some(1_000_000_000);
+                Err(Answer { retry_after_ns, error, ..Answer::new(status, detail) })
+            }
+            Err(Fault::ClientGone) => {
+                // 499 is nginx's number for a client that left before its answer.
+                self.status = 499;
+                self.upstream = Some(&upstream.name);
+                Ok(Done::new(Ending::Abort, 0, None))
+            }
+        }
+    }
+}
+
+pub(super) fn caller_fields<'c>(
+    caller: &'c Caller,
+    snapshot: &'c ShardSnapshot,
+) -> CallerFields<'c> {
+    CallerFields {
+        user: caller.user(snapshot),
+        tier: caller.tier(snapshot).map(|tier| snapshot.config.tiers[tier].name.as_str()),
+        key: caller.key_name(snapshot),
+    }
+}
+
+impl<R: Runtime> Exchange<'_, R> {
+    pub(super) fn record(&mut self, caller: &Caller, account: &Account<'_>) {
+        let elapsed = self.count(account);
+        if self.shard.has_log() {
+            let entry = self.entry(caller, account, elapsed);
+            self.shard.log(|line| write_line(&entry, line));
+        }
+    }
+
+    /// A tunnel is counted as a request when it opens, and logged when it ends.
+    pub(super) fn tunnel(
+        &mut self,
+        side: Opened<R>,
+        place: TunnelPlace,
+        caller: &Caller,
+        account: &Account<'_>,
+    ) -> Box<Tunnel<R>> {
+        let elapsed = self.count(account);
+        let log = self.shard.has_log();
+        let record = Record {
+            started: self.started,
+            bytes_in: self.head.len as u64,
+            bytes_out: account.response_bytes,
+            line: log.then(|| OpenLine::new(&self.entry(caller, account, elapsed))),
+            target: side.target,
+            place,
+        };
+        let idle_timeout = self.snapshot.config.http.tunnel_idle_timeout;
+        Box::new(Tunnel::new(side.stream, side.read, idle_timeout, record))
+    }
+
+    /// Returns how long the request took.
+    fn count(&mut self, account: &Account<'_>) -> Duration {
+        let ended = account.ended.unwrap_or_else(|| self.shard.runtime.now());
+        self.connection.idle_since = ended;
+        let elapsed = ended.since(self.started);
+        let metrics = &self.shard.metrics;
+        metrics.record_request(account.status, elapsed);
+        metrics.bytes_in.add(self.head.len as u64 + account.request_bytes);
+        metrics.bytes_out.add(account.response_bytes);
+        elapsed
+    }
+
+    fn entry<'l>(
+        &'l self,
+        caller: &'l Caller,
+        account: &'l Account<'_>,
+        elapsed: Duration,
+    ) -> Entry<'l> {
+        let fields = caller_fields(caller, self.snapshot);
+        Entry {
+            timestamp: self.shard.runtime.wall().before(elapsed),
+            shard: self.shard.id,
+            client: self.origin.address,
+            method: self.head.method.as_str().as_bytes(),
+            path: self.head.target.path.as_bytes(),
+            query: self.head.target.query.map(str::as_bytes),
+            host: self.head.host.map(str::as_bytes),
+            http_version: self.head.version.as_str(),
+            user_agent: self.head.by_name("user-agent"),
+            request_id: self.trail.request_id.get(),
+            status: account.status,
+            bytes_in: self.head.len as u64 + account.request_bytes,
+            bytes_out: account.response_bytes,
+            duration: elapsed,
+            upstream: account.upstream,
+            backend: account.backend,
+            user: fields.user,
+            tier: fields.tier,
+            key_name: fields.key,
+            decision: account.decision,
+            limit: account.limit,
+        }
+    }
+}
