@@ -226,20 +226,6 @@ impl Weir {
         Process::run(self.surroundings.command(&path))
     }
 
-    /// A number of `/metrics` at `@port:control@`: `name`, with or without labels, all shards
-    /// together.
-    ///
-    /// # Panics
-    /// When it is no whole number.
-    #[track_caller]
-    pub fn metric(&self, name: &str) -> u64 {
-        let page = client::get(self.address("control"), "/metrics", &[]);
-        let is_it = |rest: &str| rest.starts_with([' ', '{']);
-        let samples = page.text().lines().filter(|l| l.strip_prefix(name).is_some_and(is_it));
-        let value = |line: &str| line.rsplit(' ').next().and_then(|v| v.parse::<u64>().ok());
-        samples.map(|line| value(line).expect("a whole number")).sum()
-    }
-
     /// Runs `weirctl` against it.
     #[track_caller]
     pub fn ctl(&self, arguments: &[&str]) -> Finished {

@@ -98,7 +98,7 @@ fn either_side_may_finish_first(runtime: Runtime) {
     assert_eq!(client.ending(), Ending::Closed, "as far as reading goes");
     client.send("still here");
     client.finish();
-    wait::until("both tunnels are over", || weir.metric("weir_tunnels_open") == 0);
+    wait::until("both tunnels are over", || weir.metric("weir_tunnels_open{shard=\"0\"}") == 0);
     wait::until("both backends are content", || backend.open_connections() == 0);
 }
 
@@ -249,8 +249,10 @@ fn tunnels_are_bounded_and_their_places_come_back(runtime: Runtime) {
     assert_eq!((refused.status, refused.get("retry-after")), (503, Some("1")));
     assert_eq!(backend.requests(), COUNT);
     assert_eq!(weir.metric("weir_tunnels_refused_total"), 1);
-    assert_eq!(weir.metric("weir_tunnels_open"), COUNT as u64);
+    assert_eq!(weir.metric("weir_tunnels_open{shard=\"0\"}"), COUNT as u64);
     drop(clients.pop());
-    wait::until("its place is free", || weir.metric("weir_tunnels_open") < COUNT as u64);
+    wait::until("its place is free", || {
+        weir.metric("weir_tunnels_open{shard=\"0\"}") < COUNT as u64
+    });
     expect_echo(&mut open(&weir, "/"), b"room again");
 }

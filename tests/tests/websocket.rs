@@ -42,7 +42,7 @@ fn a_websocket_is_served_counted_and_logged(runtime: Runtime) {
     let setup = Setup::new(runtime).backend(websocket_server()).access_log("stdout");
     let mut weir = setup.start();
     let mut socket = websocket(&weir);
-    assert_eq!(weir.metric("weir_tunnels_open"), 1);
+    assert_eq!(weir.metric("weir_tunnels_open{shard=\"0\"}"), 1);
     for text in ["hello", "", "w\u{f6}rld"] {
         socket.send(Message::text(text)).expect("is sent");
         assert_eq!(socket.read().expect("an echo"), Message::text(text));
@@ -52,7 +52,7 @@ fn a_websocket_is_served_counted_and_logged(runtime: Runtime) {
     socket.close(None).expect("is sent");
     while socket.read().is_ok() {}
     drop(socket);
-    wait::until("the tunnel is over", || weir.metric("weir_tunnels_open") == 0);
+    wait::until("the tunnel is over", || weir.metric("weir_tunnels_open{shard=\"0\"}") == 0);
     assert_eq!(weir.metric("weir_tunnels_opened_total"), 1);
     // Five messages, the last of which is empty, in frames of two bytes; and four of mask, one way.
     let (up, down) = (5 + 6 + 1 + 5 * 6, 5 + 6 + 1 + 5 * 2);
