@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use weir_engine::config::Config;
 use weir_engine::demo::{self, DemoPorts};
+use weir_engine::runtime::os;
 use weir_engine::server;
+use weir_engine::tls::SelfSigned;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,8 +35,30 @@ enum Command {
     },
     /// Start a gateway with three backends on this machine, and say what to try
     Demo(DemoArguments),
+    /// Make certificates
+    #[command(subcommand)]
+    Cert(CertCommand),
     /// Print the version
     Version,
+}
+
+#[derive(Subcommand)]
+enum CertCommand {
+    /// For development: a certificate that vouches for itself, and its key
+    SelfSigned(SelfSignedArguments),
+}
+
+#[derive(Args)]
+struct SelfSignedArguments {
+    /// A host name or address it is good for; may be repeated
+    #[arg(long = "host", value_name = "HOST", required = true)]
+    hosts: Vec<String>,
+    /// The folder that cert.pem and key.pem are written into
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// For how long it is good
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    days: u32,
 }
 
 #[derive(Args)]
@@ -55,6 +79,7 @@ fn main() -> ExitCode {
         Command::Run { config } => run(&config),
         Command::Check { config } => check(&config),
         Command::Demo(arguments) => demo(&arguments),
+        Command::Cert(CertCommand::SelfSigned(arguments)) => self_signed(&arguments),
         Command::Version => {
             println!("weir {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
@@ -67,6 +92,7 @@ fn run(path: &Path) -> ExitCode {
         Ok(config) => config,
         Err(faults) => return fail(&faults),
     };
+    warn(&config);
     match server::run(config, path.to_owned(), |banner| eprint!("{banner}")) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format_args!("weir: {error}")),
@@ -89,10 +115,29 @@ fn demo(arguments: &DemoArguments) -> ExitCode {
 fn check(path: &Path) -> ExitCode {
     match Config::load(path) {
         Ok(config) => {
+            warn(&config);
             println!("{}: right: {}", path.display(), config.summary());
             ExitCode::SUCCESS
         }
         Err(faults) => fail(&faults),
+    }
+}
+
+fn warn(config: &Config) {
+    for warning in config.warnings(os::wall()) {
+        eprintln!("weir: {warning}");
+    }
+}
+
+fn self_signed(arguments: &SelfSignedArguments) -> ExitCode {
+    let SelfSignedArguments { hosts, out, days } = arguments;
+    match SelfSigned::write(hosts, out, *days, os::wall()) {
+        Ok(SelfSigned { certificate, key }) => {
+            println!("For the configuration, under [[listener]]:");
+            println!("tls = {{ certificate = {certificate:?}, key = {key:?} }}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&format_args!("weir: {error}")),
     }
 }
 

@@ -17,12 +17,14 @@ use weir_protocol::jwt;
 use weir_protocol::limit::window::{Window, WindowError};
 
 use crate::config::{
-    Callers, Config, JwtConfig, LimitConfig, LimitKey, LimitRate, OnFull, Rate, RetryConfig,
+    BackendConfig, Callers, ClientTlsConfig, Config, JwtConfig, LimitConfig, LimitKey, LimitRate,
+    ListenerConfig, OnFull, Rate, RetryConfig, UpstreamConfig,
 };
 use crate::router::Router;
 use crate::runtime::Endpoint;
 use crate::shard::AddressTable;
 use crate::slots::Policy;
+use crate::tls::{ClientTls, ClientTlsError, ServerTls, ServerTlsError};
 use crate::upstream::{Registry, Upstream};
 
 /// The name of the upstream that is this engine's own control plane.
@@ -36,6 +38,8 @@ pub struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// Index into `upstreams` of the control plane, where there is one.
     pub control: Option<usize>,
+    /// Of each listener, in the order of the configuration's; `None` is plain text.
+    pub tls: Vec<Option<ServerTls>>,
     pub limits: Vec<Limit>,
     pub jwt: Option<TokenVerifier>,
     pub head_limits: HeadLimits,
@@ -81,6 +85,10 @@ pub enum SnapshotError {
     Limit { name: String, source: WindowError },
     #[error("the token secret: {0}")]
     Token(jwt::KeyError),
+    #[error("listener {name:?}: {source}")]
+    ListenerTls { name: String, source: ServerTlsError },
+    #[error("upstream {name:?}: {source}")]
+    UpstreamTls { name: String, source: ClientTlsError },
 }
 
 impl Snapshot {
@@ -91,8 +99,10 @@ impl Snapshot {
         registry: &mut Registry,
         control_pages: Option<&Path>,
     ) -> Result<Self, SnapshotError> {
-        let mut upstreams: Vec<_> =
-            config.upstreams.iter().map(|u| Arc::new(upstream(u, registry))).collect();
+        let mut upstreams = Vec::new();
+        for described in &config.upstreams {
+            upstreams.push(Arc::new(upstream(described, registry)?));
+        }
         let control = control_pages.map(|pages| {
             upstreams.push(Arc::new(control_upstream(pages, registry)));
             upstreams.len() - 1
@@ -104,6 +114,7 @@ impl Snapshot {
             router: Router::new(&config.routes, config.listeners.len(), listener),
             upstreams,
             control,
+            tls: listeners_tls(&config, registry)?,
             limits: limits(&config)?,
             jwt: config.jwt.as_ref().map(token_verifier).transpose()?,
             head_limits: HeadLimits {
@@ -140,11 +151,29 @@ impl Limit {
     }
 }
 
-fn upstream(config: &crate::config::UpstreamConfig, registry: &mut Registry) -> Upstream {
-    let backend = |b: &crate::config::BackendConfig| {
-        registry.backend(&config.name, &Endpoint::Tcp(b.address))
+fn listeners_tls(
+    config: &Config,
+    registry: &mut Registry,
+) -> Result<Vec<Option<ServerTls>>, SnapshotError> {
+    let mut built = |listener: &ListenerConfig| {
+        let name = &listener.name;
+        let tls = listener.tls.as_ref();
+        tls.map(|tls| ServerTls::build(name, tls, &mut registry.tickets))
+            .transpose()
+            .map_err(|source| SnapshotError::ListenerTls { name: name.clone(), source })
     };
-    Upstream {
+    config.listeners.iter().map(&mut built).collect()
+}
+
+fn upstream(config: &UpstreamConfig, registry: &mut Registry) -> Result<Upstream, SnapshotError> {
+    let tag = config.tls.as_ref().map(ClientTlsConfig::tag).unwrap_or_default();
+    let backend =
+        |b: &BackendConfig| registry.backend(&config.name, &Endpoint::Tcp(b.address), &tag);
+    let addresses = config.backends.iter().map(|backend| backend.address.ip());
+    let tls = config.tls.as_ref().map(|tls| ClientTls::build(tls, addresses)).transpose();
+    Ok(Upstream {
+        tls: tls
+            .map_err(|source| SnapshotError::UpstreamTls { name: config.name.clone(), source })?,
         name: config.name.clone(),
         backends: config.backends.iter().map(backend).collect(),
         health: config.health.clone(),
@@ -156,13 +185,13 @@ fn upstream(config: &crate::config::UpstreamConfig, registry: &mut Registry) -> 
         keepalive_timeout: config.keepalive_timeout,
         keepalive_connections: config.keepalive_connections,
         proxy_protocol: config.proxy_protocol,
-    }
+    })
 }
 
 fn control_upstream(pages: &Path, registry: &mut Registry) -> Upstream {
     Upstream {
         name: CONTROL.to_owned(),
-        backends: vec![registry.backend(CONTROL, &Endpoint::Unix(pages.to_owned()))],
+        backends: vec![registry.backend(CONTROL, &Endpoint::Unix(pages.to_owned()), "")],
         health: None,
         retry: Some(RetryConfig::default()),
         retrying: registry.retrying(CONTROL),
@@ -172,6 +201,7 @@ fn control_upstream(pages: &Path, registry: &mut Registry) -> Upstream {
         keepalive_timeout: Duration::from_secs(30),
         keepalive_connections: 16,
         proxy_protocol: None,
+        tls: None,
     }
 }
 

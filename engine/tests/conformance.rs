@@ -93,6 +93,8 @@ async fn panic_is_contained(runtime: &impl Runtime) {
 
 async fn suite(runtime: impl Runtime) {
     conformance::all(&runtime).await;
+    println!("over TLS:");
+    conformance::streams_conform(&conformance::Secured::new(runtime.clone())).await;
     let (silent, _sockets) = silent_address();
     conformance::connect_deadline(&runtime, silent).await;
     woken_by_another_thread(&runtime).await;

@@ -53,6 +53,18 @@ fn turmoil_conforms() {
 }
 
 #[test]
+fn turmoil_conforms_over_tls() {
+    let mut sim = builder(1).simulation_duration(Duration::from_secs(3600)).build();
+    let net = SimNet::new(1);
+    sim.client("gateway", async move {
+        conformance::streams_conform(&conformance::Secured::new(net.host("gateway").runtime(0)))
+            .await;
+        Ok(())
+    });
+    sim.run().expect("conforms");
+}
+
+#[test]
 fn a_silent_host_costs_the_deadline() {
     let mut sim = builder(1).simulation_duration(Duration::from_secs(60)).build();
     let net = SimNet::new(1);

@@ -37,6 +37,8 @@ pub struct Entry<'a> {
     pub tier: Option<&'a str>,
     /// Name of the API key, never the key.
     pub key_name: Option<&'a str>,
+    /// Of the client's certificate: the common name, if it has one, and the SHA-256.
+    pub certificate: Option<(Option<&'a str>, &'a str)>,
     /// What admission decided: `admitted`, `limited`, `banned`...
     pub decision: &'a str,
     /// Name of the limit that decided.
@@ -67,6 +69,7 @@ impl Entry<'_> {
             user: None,
             tier: None,
             key_name: None,
+            certificate: None,
             decision: "",
             limit: None,
             request_id: None,
@@ -165,6 +168,10 @@ fn write_decision(entry: &Entry<'_>, out: &mut Vec<u8>) {
     optional("user.name", entry.user, out);
     optional("weir.tier", entry.tier, out);
     optional("weir.key", entry.key_name, out);
+    if let Some((subject, fingerprint)) = entry.certificate {
+        optional("tls.client.x509.subject.common_name", subject, out);
+        text("tls.client.hash.sha256", fingerprint, out);
+    }
     text("weir.decision", entry.decision, out);
     optional("weir.limit", entry.limit, out);
     number("weir.shard", entry.shard, out);

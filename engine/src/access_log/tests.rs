@@ -27,6 +27,7 @@ pub(super) fn entry() -> Entry<'static> {
         user: None,
         tier: None,
         key_name: None,
+        certificate: None,
         decision: "admitted",
         limit: None,
         request_id: Some(b"r-1"),

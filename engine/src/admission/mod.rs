@@ -54,6 +54,8 @@ pub struct Request<'r, 'b> {
     pub head: &'r RequestHead<'b, 'r>,
     pub route: &'r RouteConfig,
     pub address: IpAddr,
+    /// SHA-256 of the client's certificate.
+    pub certificate: Option<&'r [u8; 32]>,
     pub now: Instant,
     /// Asked only when a token's times matter.
     pub wall: &'r dyn Fn() -> UnixNanos,
@@ -136,7 +138,7 @@ impl<'s> Admission<'s> {
                 continue;
             }
             if let Some(quota) = limit.quota(None) {
-                let key = self.key(limit, request.address, &Caller::Anonymous);
+                let key = self.key(limit, request, &Caller::Anonymous);
                 self.charge(limit, quota, key, request.now, standings)?;
             }
         }
@@ -156,7 +158,7 @@ impl<'s> Admission<'s> {
             if limit.key == LimitKey::Address {
                 continue;
             }
-            let key = self.key(limit, request.address, &decision.caller);
+            let key = self.key(limit, request, &decision.caller);
             match self.charge(limit, quota, key, request.now, &mut decision.standings) {
                 Ok(true) => charged.push((quota, key)),
                 Ok(false) => {}
@@ -179,19 +181,21 @@ impl<'s> Admission<'s> {
         route.limits.iter().map(move |index| &snapshot.limits[*index])
     }
 
-    fn key(&self, limit: &Limit, address: IpAddr, caller: &Caller) -> KeyHash {
+    fn key(&self, limit: &Limit, request: &Request<'_, '_>, caller: &Caller) -> KeyHash {
+        let user = || caller.user(self.snapshot).map(|user| ("user", user.as_bytes()));
         let named = match limit.key {
             LimitKey::Address => None,
-            LimitKey::Key => caller
-                .key_name(self.snapshot)
-                .map(|name| ("key", name))
-                .or_else(|| caller.user(self.snapshot).map(|user| ("user", user))),
-            LimitKey::User => caller.user(self.snapshot).map(|user| ("user", user)),
+            LimitKey::Key => {
+                let key = caller.key_name(self.snapshot);
+                key.map(|name| ("key", name.as_bytes())).or_else(user)
+            }
+            LimitKey::User => user(),
+            LimitKey::Certificate => request.certificate.map(|digest| ("certificate", &digest[..])),
         };
         match named {
-            Some((kind, name)) => self.table.hash(&limit.name, &[kind.as_bytes(), name.as_bytes()]),
+            Some((kind, name)) => self.table.hash(&limit.name, &[kind.as_bytes(), name]),
             None => {
-                let (bytes, length) = address_key(address);
+                let (bytes, length) = address_key(request.address);
                 self.table.hash(&limit.name, &[b"address", &bytes[..length]])
             }
         }

@@ -14,6 +14,7 @@ mod change;
 mod document;
 mod fault;
 mod forwarding;
+mod identity;
 mod names;
 mod node;
 mod parse;
@@ -22,13 +23,16 @@ mod scalar;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upgrades;
 
 pub use fault::{Fault, Faults, Position};
 pub use forwarding::{ForwardedFields, ForwardingConfig, RequestIds, TraceContexts};
+pub use identity::{ApiKey, JwtConfig};
 pub use policy::{
     Conditions, Cors, FieldEdits, ForwardPath, HeaderCondition, HostPolicy, Redirect, RoutePolicy,
 };
+pub use tls::{ClientAuth, ClientTlsConfig, ServerTlsConfig, TlsVersion};
 pub use upgrades::Upgrades;
 
 /// The most limits one route may name, so that admission keeps a request's charges in place.
@@ -149,6 +153,8 @@ pub struct ListenerConfig {
     /// Whether each connection begins with a PROXY header, which only trusted proxies may send.
     /// Default no.
     pub proxy_protocol: bool,
+    /// `None` is plain text, the default.
+    pub tls: Option<ServerTlsConfig>,
 }
 
 /// `count` requests in any `window`.
@@ -162,27 +168,6 @@ pub struct Rate {
 pub struct Tier {
     pub name: String,
     pub rate: Rate,
-}
-
-/// A key from the configuration, kept as its SHA-256 so that the plain text is not in memory.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ApiKey {
-    pub digest: [u8; 32],
-    /// Names the key in logs, metrics and limits.
-    pub name: String,
-    pub user: String,
-    pub tier: usize,
-}
-
-/// Verification of bearer tokens: HS256 with one secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct JwtConfig {
-    /// At least 32 bytes (RFC 7518 section 3.2).
-    pub secret: Vec<u8>,
-    pub issuer: Option<String>,
-    pub audience: Option<String>,
-    /// Default 30 s, at most 5 min.
-    pub leeway: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -205,6 +190,8 @@ pub enum LimitKey {
     /// The API key, or a token's subject; the address for callers without either.
     Key,
     User,
+    /// The client's certificate; the address for callers without one.
+    Certificate,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,6 +235,8 @@ pub struct UpstreamConfig {
     /// What each connection to a backend begins with; such connections are never kept. Default
     /// nothing.
     pub proxy_protocol: Option<ProxyVersion>,
+    /// `None` is plain text, the default.
+    pub tls: Option<ClientTlsConfig>,
 }
 
 /// A version of the PROXY protocol.
@@ -339,16 +328,4 @@ pub enum Auth {
     Jwt,
     /// Either.
     Any,
-}
-
-impl std::fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ApiKey").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for JwtConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JwtConfig").field("issuer", &self.issuer).finish_non_exhaustive()
-    }
 }

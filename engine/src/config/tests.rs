@@ -7,6 +7,7 @@ mod faults;
 mod hostile;
 mod policy;
 mod reload;
+mod tls;
 mod tunnels;
 mod values;
 

@@ -17,7 +17,7 @@ const EXPOSED_POWERS: std::ops::RangeInclusive<u32> = 14..=36;
 type Pick = fn(&ShardMetrics) -> &Counter;
 
 /// Counters without labels: name, help, and where it is kept.
-const COUNTERS: [(&str, &str, Pick); 25] = [
+const COUNTERS: [(&str, &str, Pick); 29] = [
     ("connections_accepted", "Client connections accepted.", |m| &m.connections_accepted),
     ("connections_refused", "Connections closed because a shard was full.", |m| {
         &m.connections_refused
@@ -48,6 +48,10 @@ const COUNTERS: [(&str, &str, Pick); 25] = [
         &m.backend_connect_errors
     }),
     ("backend_reuses", "Requests sent on a kept connection.", |m| &m.backend_reuses),
+    ("backend_tls_errors", "TLS handshakes with backends that failed.", |m| &m.backend_tls_errors),
+    ("tls_handshakes", "TLS handshakes of clients, resumptions among them.", |m| &m.tls_handshakes),
+    ("tls_resumptions", "TLS handshakes that resumed a session.", |m| &m.tls_resumptions),
+    ("tls_errors", "TLS handshakes of clients that failed.", |m| &m.tls_errors),
     ("limit_admitted", "Charges that a limit admitted.", |m| &m.limit_admitted),
     ("limit_refused", "Charges that a limit refused, dry runs included.", |m| &m.limit_refused),
     ("limit_table_full", "Charges that met a full slot table.", |m| &m.limit_table_full),

@@ -68,10 +68,12 @@ pub enum Timeout {
     Write,
     /// Nothing moved in a tunnel.
     Tunnel,
+    /// A client did not complete its TLS handshake.
+    Handshake,
 }
 
 impl Timeout {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Head,
         Self::Body,
         Self::Idle,
@@ -80,6 +82,7 @@ impl Timeout {
         Self::Request,
         Self::Write,
         Self::Tunnel,
+        Self::Handshake,
     ];
 
     /// The label in metrics.
@@ -93,6 +96,7 @@ impl Timeout {
             Self::Request => "request",
             Self::Write => "write",
             Self::Tunnel => "tunnel",
+            Self::Handshake => "handshake",
         }
     }
 }
@@ -132,6 +136,13 @@ pub struct ShardMetrics {
     pub retries_refused_by_budget: Counter,
     pub backend_connects: Counter,
     pub backend_connect_errors: Counter,
+    /// Handshakes with backends that failed; each is a connect error too.
+    pub backend_tls_errors: Counter,
+    /// Handshakes with clients that were completed, resumptions among them.
+    pub tls_handshakes: Counter,
+    pub tls_resumptions: Counter,
+    /// Handshakes that failed, but for those that took too long.
+    pub tls_errors: Counter,
     /// Requests that found an idle connection to their backend.
     pub backend_reuses: Counter,
     /// Charges that a limit admitted; a request may be charged by several.
@@ -223,7 +234,7 @@ mod tests {
         for (times, kind) in Timeout::ALL.into_iter().enumerate() {
             (0..times).for_each(|_| metrics.record_timeout(kind));
         }
-        assert_eq!(Timeout::ALL.map(|kind| metrics.timeouts(kind)), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(Timeout::ALL.map(|kind| metrics.timeouts(kind)), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::access_log::{Entry, OpenLine, write_line};
 use crate::admission::Caller;
 use crate::runtime::{Instant, Runtime};
 use crate::shard::{ShardSnapshot, TunnelPlace};
+use crate::tls::ClientIdentity;
 use crate::upstream::Upstream;
 
 /// What the log line tells of how it went.
@@ -64,11 +65,13 @@ impl<'e> Account<'e> {
 pub(super) fn caller_fields<'c>(
     caller: &'c Caller,
     snapshot: &'c ShardSnapshot,
+    certificate: Option<&'c ClientIdentity>,
 ) -> CallerFields<'c> {
     CallerFields {
         user: caller.user(snapshot),
         tier: caller.tier(snapshot).map(|tier| snapshot.config.tiers[tier].name.as_str()),
         key: caller.key_name(snapshot),
+        certificate,
     }
 }
 
@@ -121,7 +124,8 @@ impl<R: Runtime> Exchange<'_, R> {
         account: &'l Account<'_>,
         elapsed: Duration,
     ) -> Entry<'l> {
-        let fields = caller_fields(caller, self.snapshot);
+        let certificate = self.connection.stream.identity();
+        let fields = caller_fields(caller, self.snapshot, certificate);
         Entry {
             timestamp: self.shard.runtime.wall().before(elapsed),
             shard: self.shard.id,
@@ -142,6 +146,7 @@ impl<R: Runtime> Exchange<'_, R> {
             user: fields.user,
             tier: fields.tier,
             key_name: fields.key,
+            certificate: certificate.map(|c| (c.subject.as_deref(), &*c.fingerprint)),
             decision: account.decision,
             limit: account.limit,
         }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use weir_protocol::http::{FieldStore, Method, RequestBody, RequestHead, parse_request};
 
-use super::account::{Account, caller_fields};
+use super::account::Account;
 use super::answer::{Answer, AnswerContext};
 use super::cors::{own_lines, response_policy};
 use super::forward::Forward;
@@ -176,7 +176,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
                     trail: &self.trail,
                     upstream,
                     cursor: self.snapshot.cursor(judged.upstream),
-                    caller: caller_fields(&decision.caller, self.snapshot),
+                    caller: &decision.caller,
                     wish: judged.wish,
                     hops: judged.hops,
                     additions: Additions {

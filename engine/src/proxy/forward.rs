@@ -2,16 +2,19 @@
 //! allows it ([`super::retry`]).
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 
 use weir_protocol::http::{ChunkedDecoder, ProxyError, RequestBody, RequestHead};
 
+use super::account::caller_fields;
 use super::conversation::{Conversation, Fate, Outcome, Terms};
 use super::exchange::Done;
 use super::fault::Fault;
-use super::heads::{Additions, CallerFields, RequestPlan, write_request};
+use super::heads::{Additions, RequestPlan, write_request};
 use super::io::write_with;
 use super::origin::Origin;
 use super::pump::{Pump, Sink, Source};
@@ -21,9 +24,11 @@ use super::trail::Trail;
 use super::upload::Upload;
 use super::watch::Watch;
 use super::wish::Wish;
+use crate::admission::Caller;
 use crate::config::{HostPolicy, RoutePolicy};
 use crate::runtime::{Instant, Runtime, Transport};
 use crate::shard::{Class, Connection, Input, Shard, ShardSnapshot};
+use crate::tls::{ClientTls, describe};
 use crate::upstream::{Backend, Upstream, announce, balancer::round_robin};
 
 /// A request on its way to an upstream.
@@ -41,7 +46,7 @@ pub(super) struct Forward<'f, R: Runtime> {
     pub(super) trail: &'f Trail<'f>,
     pub(super) upstream: &'f Upstream,
     pub(super) cursor: &'f Cell<usize>,
-    pub(super) caller: CallerFields<'f>,
+    pub(super) caller: &'f Caller,
     pub(super) wish: Wish<'f>,
     /// What is left of `Max-Forwards`, where it is counted.
     pub(super) hops: Option<u64>,
@@ -182,7 +187,8 @@ impl<R: Runtime> Forward<'_, R> {
         }
     }
 
-    /// Opens a connection to the backend, and says first for whom where the upstream asks for it.
+    /// Opens a connection to the backend, says first for whom, and speaks TLS on it, where the
+    /// upstream asks for these.
     async fn open(&self, backend: &Backend, deadline: Instant) -> io::Result<Transport<R::Stream>> {
         let mut stream = self.shard.runtime.connect(&backend.endpoint, deadline).await?;
         if let Some(version) = self.upstream.proxy_protocol {
@@ -193,7 +199,35 @@ impl<R: Runtime> Forward<'_, R> {
             timer.arm(deadline);
             write_with(&mut stream, timer, &header).await?;
         }
-        Ok(Transport::Plain(stream))
+        let Some(tls) = &self.upstream.tls else { return Ok(Transport::Plain(stream)) };
+        let shaken = self.shake_hands(tls, backend, stream, deadline).await;
+        if let Err(error) = &shaken {
+            self.shard.metrics.backend_tls_errors.increment();
+            if backend.may_tell_of_tls(self.shard.runtime.wall()) {
+                let (upstream, reason) = (&self.upstream.name, describe(error));
+                eprintln!("weir: no TLS with backend {} of {upstream}: {reason}", backend.label);
+            }
+        }
+        shaken
+    }
+
+    async fn shake_hands(
+        &self,
+        tls: &ClientTls,
+        backend: &Backend,
+        stream: R::Stream,
+        deadline: Instant,
+    ) -> io::Result<Transport<R::Stream>> {
+        let mut stream = tls.open(stream, &backend.endpoint)?;
+        // The client's own deadlines begin anew with the conversation.
+        let timer = &self.connection.timer;
+        timer.arm(deadline);
+        poll_fn(|cx| match stream.poll_handshake(cx) {
+            Poll::Ready(shaken) => Poll::Ready(shaken),
+            Poll::Pending => timer.poll_expired(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+        })
+        .await?;
+        Ok(Transport::Tls(stream))
     }
 
     /// The client, with its port where that is known.
@@ -247,6 +281,7 @@ impl<R: Runtime> Forward<'_, R> {
     fn upload(&self, backend: &Backend) -> (Pump, usize) {
         let buffers = &self.shard.buffers;
         let mut out = buffers.output();
+        let certificate = self.connection.stream.identity();
         let plan = RequestPlan {
             head: self.head,
             path: self.path,
@@ -254,7 +289,7 @@ impl<R: Runtime> Forward<'_, R> {
             origin: self.origin,
             trail: self.trail,
             forwarding: &self.snapshot.forwarding,
-            caller: self.caller,
+            caller: caller_fields(self.caller, self.snapshot, certificate),
             edits: self.policy.map(|policy| &policy.request_fields),
             wish: self.wish,
             hops: self.hops,

@@ -128,6 +128,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             head: self.head,
             route,
             address: self.origin.address,
+            certificate: self.connection.stream.identity().map(|identity| &identity.digest),
             now: self.started,
             wall: &|| self.shard.runtime.wall(),
         };

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use weir_protocol::http::{ChainField, FieldId, RequestHead, client_of, is_forwarded_tls};
 
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, Transport};
 use crate::shard::Connection;
 use crate::snapshot::Forwarding;
 
@@ -29,7 +29,8 @@ impl Origin {
         forwarding: &Forwarding,
     ) -> Self {
         let peer = connection.peer.ip().to_canonical();
-        let direct = Self { address: peer, peer, trusted: false, secure: false };
+        let secure = matches!(connection.stream, Transport::Tls(_));
+        let direct = Self { address: peer, peer, trusted: false, secure };
         direct.behind(connection.listener, head, forwarding)
     }
 

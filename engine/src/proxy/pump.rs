@@ -124,8 +124,14 @@ impl Pump {
                 ready!(self.poll_write(cx, to)).map_err(PumpError::Write)?;
             } else if self.source_ended {
                 return to.poll_flush(cx).map_err(PumpError::Write);
+            } else if let Poll::Ready(filled) = self.poll_fill(cx, from) {
+                filled?;
             } else {
-                ready!(self.poll_fill(cx, from))?;
+                // What a layer below has accepted must not wait for what comes next.
+                return match to.poll_flush(cx) {
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(PumpError::Write(error))),
+                    _ => Poll::Pending,
+                };
             }
         }
     }

@@ -237,7 +237,9 @@ impl Operations for Engine {
 
     fn reload(&self) -> Result<String, String> {
         let next = Config::load(&self.config_path).map_err(|faults| faults.to_string())?;
+        let warnings = next.warnings(os::wall());
         let snapshot = self.apply(next)?;
+        warnings.iter().for_each(|warning| eprintln!("weir: {warning}"));
         for shard in &self.handles {
             shard.mailbox.send(Command::Snapshot(Arc::clone(&snapshot)));
         }

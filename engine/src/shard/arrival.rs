@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use weir_protocol::proxy_protocol::{self, Command};
 
-use super::connection::{Connection, LAST_CHANCE, contain, serve, spawn};
+use super::connection::{Connection, LAST_CHANCE, contain, spawn};
+use super::secure::secured;
 use super::{Entered, Service, Shard};
 use crate::metrics::Timeout;
 use crate::proxy::{Answer, AnswerContext, linger, write_all};
@@ -48,10 +49,12 @@ pub(super) fn arrive<R: Runtime, F: Future<Output = ()> + 'static>(
         } else {
             metrics.proxy_protocol_untrusted.increment();
         }
-    } else if count(shard, &mut connection) {
-        spawn(service, connection);
-    } else {
+    } else if !count(shard, &mut connection) {
         refuse(service, connection);
+    } else if snapshot.tls[listener].is_some() {
+        shard.runtime.spawn(contain(shard, secured(Rc::clone(service), connection)));
+    } else {
+        spawn(service, connection);
     }
 }
 
@@ -98,7 +101,7 @@ async fn announced<R: Runtime, F: Future<Output = ()> + 'static>(
     }
     connection.idle_since = shard.runtime.now();
     if count(shard, &mut connection) {
-        serve(service, connection).await;
+        secured(service, connection).await;
     } else {
         refuse(&service, connection);
     }
@@ -187,6 +190,10 @@ fn refuse<R: Runtime, F: Future<Output = ()> + 'static>(
     service: &Rc<Service<R, F>>,
     connection: Connection<R>,
 ) {
+    // Nobody shakes hands to hear a refusal.
+    if service.shard.snapshot.borrow().tls[connection.listener].is_some() {
+        return;
+    }
     let task = refusal(Rc::clone(service), connection);
     service.shard.runtime.spawn(contain(&service.shard, task));
 }

@@ -98,7 +98,7 @@ pub(super) async fn serve<R: Runtime, F: Future<Output = ()>>(
             Some(bytes) => bytes,
             None => match first_bytes(shard, &mut connection, quiet).await {
                 Next::Request(bytes) => bytes,
-                Next::End => return,
+                Next::End => return connection.stream.close(),
                 Next::Quiet => match service.lot.park(shard, connection) {
                     None => return,
                     Some(unparked) => {
@@ -116,7 +116,7 @@ pub(super) async fn serve<R: Runtime, F: Future<Output = ()>>(
         quiet = connection.idle_since + PARK_AFTER;
         match after {
             After::KeepAlive(bytes) => pipelined = bytes,
-            After::Close => return,
+            After::Close => return connection.stream.close(),
             After::Abort => return connection.stream.abort(),
             // On the heap, for every connection has room for this future's state.
             After::Tunnel(tunnel) => return Box::pin(tunnel.run(shard, connection)).await,

@@ -11,6 +11,7 @@ mod lot;
 mod mailbox;
 mod place;
 mod random;
+mod secure;
 mod slab;
 mod tunnels;
 mod worker;
@@ -37,7 +38,7 @@ use crate::access_log::ShardLog;
 use crate::admission::address_key;
 use crate::metrics::ShardMetrics;
 use crate::proxy::{Pool, exchange};
-use crate::runtime::{Runtime, Timer, Timers, Transport};
+use crate::runtime::{Runtime, Timer, Timers};
 use crate::slots::SlotTable;
 use crate::snapshot::Snapshot;
 use date::DateCache;
@@ -81,7 +82,7 @@ pub struct Shard<R: Runtime> {
     pub timers: Timers,
     pub buffers: Buffers,
     pub random: Random,
-    pub pool: Pool<Transport<R::Stream>>,
+    pub pool: Pool<R::Stream>,
     pub table: Arc<SlotTable>,
     pub metrics: Arc<ShardMetrics>,
     pub tunnels: Tunnels,

@@ -5,8 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::budget::Retrying;
-use crate::runtime::Endpoint;
+use crate::runtime::{Endpoint, UnixNanos};
 use crate::shard::AddressTable;
+use crate::tls::Tickets;
+
+/// Between lines on failed handshakes with one backend.
+const TELL_EVERY_S: u64 = 10;
 
 /// Names a backend for the life of the process; never reused, so that a pool cannot hand out a
 /// connection to somebody else.
@@ -29,6 +33,8 @@ pub struct Backend {
     in_flight: AtomicU32,
     requests: AtomicU64,
     failures: AtomicU64,
+    /// When a failed handshake was last told of, in seconds since 1970.
+    tls_told_s: AtomicU64,
     /// What the last active check found; written by the checker, read by `weirctl backends`.
     last_check: Mutex<String>,
 }
@@ -43,6 +49,7 @@ impl Backend {
             in_flight: AtomicU32::new(0),
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            tls_told_s: AtomicU64::new(0),
             last_check: Mutex::new("not checked yet".into()),
         }
     }
@@ -96,6 +103,15 @@ impl Backend {
         InFlight(self)
     }
 
+    /// Whether a failed handshake is to be told of now: one in [`TELL_EVERY_S`], by whichever shard
+    /// comes first.
+    pub fn may_tell_of_tls(&self, now: UnixNanos) -> bool {
+        let (now, told) = (now.as_secs(), self.tls_told_s.load(Ordering::Relaxed));
+        let due = told == 0 || now.abs_diff(told) >= TELL_EVERY_S;
+        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        due && self.tls_told_s.compare_exchange(told, now, success, failure).is_ok()
+    }
+
     pub fn last_check(&self) -> String {
         self.last_check.lock().map(|text| text.clone()).unwrap_or_default()
     }
@@ -117,13 +133,19 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Every backend this process has known, by upstream and endpoint, the retries of every upstream,
-/// and the connections of every address: a reload finds the same [`Backend`], with its health and counts, under the same name.
+/// What outlives snapshots.
+///
+/// Every backend this process has known, by upstream, endpoint and TLS: a reload finds the same
+/// [`Backend`], with its health and counts, under the same name. With another TLS it is another
+/// one, so that no kept connection is used on terms it was not made on. Then the retries of every
+/// upstream, and the connections of every address.
 #[derive(Default)]
 pub struct Registry {
-    known: BTreeMap<(String, String), Arc<Backend>>,
+    known: BTreeMap<(String, String, String), Arc<Backend>>,
     retrying: BTreeMap<String, Arc<Retrying>>,
     addresses: Option<Arc<AddressTable>>,
+    /// Keys of session tickets, by listener.
+    pub tickets: Tickets,
 }
 
 impl Registry {
@@ -135,9 +157,11 @@ impl Registry {
         self.addresses.clone()
     }
 
-    pub fn backend(&mut self, upstream: &str, endpoint: &Endpoint) -> Arc<Backend> {
+    /// `tls` is the [`ClientTlsConfig::tag`](crate::config::ClientTlsConfig::tag) of the upstream,
+    /// empty for plain text.
+    pub fn backend(&mut self, upstream: &str, endpoint: &Endpoint, tls: &str) -> Arc<Backend> {
         let id = BackendId(u32::try_from(self.known.len()).expect("fewer backends than 2^32"));
-        let entry = self.known.entry((upstream.to_owned(), endpoint.to_string()));
+        let entry = self.known.entry((upstream.to_owned(), endpoint.to_string(), tls.to_owned()));
         Arc::clone(entry.or_insert_with(|| Arc::new(Backend::new(id, endpoint.clone()))))
     }
 

@@ -13,7 +13,8 @@ use weir_protocol::http::{FieldStore, HeadLimits, HeadScanner, Method, parse_res
 use super::health::{Change, CheckResult, Health};
 use super::{Backend, Upstream, announce_nobody};
 use crate::config::HealthConfig;
-use crate::runtime::{Endpoint, Instant, Runtime, Stream};
+use crate::runtime::{Endpoint, Instant, Runtime, Stream, Transport};
+use crate::tls::describe;
 
 /// A status line and fields of a health page; more is a failure.
 const HEAD_BYTES_MAX: usize = 8192;
@@ -119,19 +120,38 @@ impl<R: Runtime> Checker<R> {
     async fn fetch(&self, endpoint: &Endpoint, deadline: Instant) -> Result<u16, String> {
         let connected = self.runtime.connect(endpoint, deadline).await;
         let mut stream = connected.map_err(|error| format!("connect: {error}"))?;
-        let mut request = self.upstream.proxy_protocol.map(announce_nobody).unwrap_or_default();
-        let get = format!(
+        if let Some(version) = self.upstream.proxy_protocol {
+            send(&mut stream, &announce_nobody(version)).await?;
+        }
+        let mut stream = match &self.upstream.tls {
+            None => Transport::Plain(stream),
+            Some(tls) => {
+                let shaken = async {
+                    let mut stream = tls.open(stream, endpoint)?;
+                    poll_fn(|cx| stream.poll_handshake(cx)).await.map(|()| stream)
+                };
+                let shaken = shaken.await.map_err(|error| format!("tls: {}", describe(&error)))?;
+                Transport::Tls(shaken)
+            }
+        };
+        let request = format!(
             "GET {} HTTP/1.1\r\nHost: {endpoint}\r\nUser-Agent: weir-health\r\nConnection: close\r\n\r\n",
             self.health.path
         );
-        request.extend_from_slice(get.as_bytes());
-        let mut unsent = request.as_slice();
-        while !unsent.is_empty() {
-            let sent = poll_fn(|cx| stream.poll_write(cx, unsent)).await;
-            unsent = &unsent[sent.map_err(|error| format!("send: {error}"))?..];
-        }
-        read_status(&mut stream).await
+        send(&mut stream, request.as_bytes()).await?;
+        let status = read_status(&mut stream).await?;
+        stream.close();
+        Ok(status)
     }
+}
+
+async fn send<S: Stream>(stream: &mut S, mut unsent: &[u8]) -> Result<(), String> {
+    while !unsent.is_empty() {
+        let sent = poll_fn(|cx| stream.poll_write(cx, unsent)).await;
+        unsent = &unsent[sent.map_err(|error| format!("send: {error}"))?..];
+    }
+    let sent = poll_fn(|cx| stream.poll_flush(cx)).await;
+    sent.map_err(|error| format!("send: {error}"))
 }
 
 async fn read_status<S: Stream>(stream: &mut S) -> Result<u16, String> {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{HealthConfig, ProxyVersion, RetryConfig};
+use crate::tls::ClientTls;
 use budget::Retrying;
 
 /// A group of interchangeable backends, as a snapshot holds it.
@@ -33,6 +34,8 @@ pub struct Upstream {
     pub keepalive_connections: usize,
     /// What each connection begins with.
     pub proxy_protocol: Option<ProxyVersion>,
+    /// `None` is plain text.
+    pub tls: Option<ClientTls>,
 }
 
 impl Upstream {

@@ -13,11 +13,11 @@ use super::super::scalar::{self, DURATION_MAX};
 use super::super::suggest::did_you_mean;
 use super::super::{
     AccessLog, ControlConfig, EngineConfig, ForwardPath, HttpConfig, ListenerConfig, RuntimeChoice,
-    Shards,
+    ServerTlsConfig, Shards,
 };
-use super::CONTROL;
 use super::forwarding::{proxy_protocol, trusted_proxies};
 use super::policy::forward_path;
+use super::{CONTROL, tls};
 
 /// Linux counts CPUs in sets of 1,024 (sched_setaffinity(2)).
 const CPUS_MAX: usize = 1024;
@@ -159,9 +159,10 @@ fn path(node: &Node<'_>) -> Option<PathBuf> {
     Some(PathBuf::from(text))
 }
 
-pub(super) fn control(table: Option<Table<'_>>) -> ControlConfig {
+/// With the TLS of its listener.
+pub(super) fn control(table: Option<Table<'_>>) -> (ControlConfig, Option<ServerTlsConfig>) {
     let default = ControlConfig::default();
-    let Some(mut table) = table else { return default };
+    let Some(mut table) = table else { return (default, None) };
     let control = ControlConfig {
         address: table
             .take("address")
@@ -169,9 +170,14 @@ pub(super) fn control(table: Option<Table<'_>>) -> ControlConfig {
         socket: socket(&mut table).unwrap_or(default.socket),
         sample_api: table.boolean("sample_api").unwrap_or(default.sample_api),
     };
-    table.not_yet(&["tls", "token", "token_env", "token_file"]);
+    let node = table.take("tls");
+    if let (Some(node), None) = (&node, control.address) {
+        node.fault("is of no use without \"address\"");
+    }
+    let tls = node.and_then(|node| tls::server(&node));
+    table.not_yet(&["token", "token_env", "token_file"]);
     table.finish();
-    control
+    (control, tls)
 }
 
 fn socket(table: &mut Table<'_>) -> Option<PathBuf> {
@@ -265,6 +271,7 @@ fn output(node: &Node<'_>) -> Option<AccessLog> {
 pub(super) fn listeners(
     tables: Vec<Table<'_>>,
     control: Option<SocketAddr>,
+    control_tls: Option<ServerTlsConfig>,
 ) -> (Vec<ListenerConfig>, Names) {
     let mut names = Names::new("listener");
     let mut listeners: Vec<ListenerConfig> = Vec::new();
@@ -274,8 +281,8 @@ pub(super) fn listeners(
     }
     if let Some(address) = control {
         let name = names.add_text(None, CONTROL.to_owned());
-        let (trusted_proxies, proxy_protocol) = (Vec::new(), false);
-        listeners.push(ListenerConfig { name, address, trusted_proxies, proxy_protocol });
+        let (trusted_proxies, proxy_protocol, tls) = (Vec::new(), false, control_tls);
+        listeners.push(ListenerConfig { name, address, trusted_proxies, proxy_protocol, tls });
     }
     (listeners, names)
 }
@@ -309,8 +316,8 @@ fn listener(
     };
     let trusted_proxies = trusted_proxies(&mut table);
     let proxy_protocol = proxy_protocol(&mut table, &trusted_proxies);
-    table.not_yet(&["tls"]);
+    let tls = table.take("tls").and_then(|node| tls::server(&node));
     table.finish();
     let address = address.unwrap_or(PLACEHOLDER);
-    ListenerConfig { name, address, trusted_proxies, proxy_protocol }
+    ListenerConfig { name, address, trusted_proxies, proxy_protocol, tls }
 }

@@ -48,13 +48,18 @@ fn limit_key(node: &Node<'_>) -> Option<LimitKey> {
         node.fault("a list of keys is not available yet in this version; use one of them");
         return None;
     }
-    let words = [("address", LimitKey::Address), ("key", LimitKey::Key), ("user", LimitKey::User)];
+    let words = [
+        ("address", LimitKey::Address),
+        ("key", LimitKey::Key),
+        ("user", LimitKey::User),
+        ("certificate", LimitKey::Certificate),
+    ];
     let text = if node.is_string() { node.text()? } else { "" };
     let family = ["header:", "claim:"].into_iter().find(|prefix| text.starts_with(prefix));
     if let Some(family) = family {
         node.fault(format_args!(
             "\"{family}...\" is not available yet in this version; use \"address\" or \"key\" or \
-             \"user\""
+             \"user\" or \"certificate\""
         ));
         return None;
     }

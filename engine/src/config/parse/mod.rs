@@ -19,6 +19,7 @@ mod policy;
 mod redirect;
 mod route;
 mod secret;
+mod tls;
 mod tunnel;
 mod upstream;
 
@@ -99,12 +100,12 @@ fn syntax(report: &Report<'_>, text: &str, error: &toml::de::Error) {
 
 fn assemble(mut document: Table<'_>, variable: Variable<'_>) -> Config {
     let engine = engine::engine(document.table("engine"));
-    let control = engine::control(document.table("control"));
+    let (control, control_tls) = engine::control(document.table("control"));
     let http = engine::http(document.table("http"));
     let forwarding = forwarding::forwarding(document.table("forwarding"));
     let access_log = engine::access_log(document.table("access_log"));
     let (listeners, listener_names) =
-        engine::listeners(document.tables("listener"), control.address);
+        engine::listeners(document.tables("listener"), control.address, control_tls);
     if listeners.is_empty() {
         let example = "[[listener]] with address = \"0.0.0.0:8080\"";
         document.fault(format!("no listener at all; add one, such as {example}"));

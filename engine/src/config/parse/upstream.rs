@@ -7,8 +7,8 @@ use super::super::names::Names;
 use super::super::node::{A_DURATION, Node};
 use super::super::scalar;
 use super::super::{BackendConfig, HealthConfig, ProxyVersion, RetryConfig, UpstreamConfig};
-use super::CONTROL;
 use super::engine::{PLACEHOLDER, TIMEOUT, TIMEOUT_OR_NONE};
+use super::{CONTROL, tls};
 
 const STRATEGIES_LATER: [&str; 8] = [
     "weighted_round_robin",
@@ -82,9 +82,10 @@ fn upstream(mut table: Table<'_>, names: &mut Names) -> UpstreamConfig {
         proxy_protocol: table.take("proxy_protocol").and_then(|node| {
             node.choice(&[("v1", ProxyVersion::V1), ("v2", ProxyVersion::V2)], &[])
         }),
+        tls: table.take("tls").and_then(|node| tls::client(&node)),
         backends: backends(&mut table),
     };
-    table.not_yet(&["breaker", "queue", "outlier", "sticky", "slow_start", "tls"]);
+    table.not_yet(&["breaker", "queue", "outlier", "sticky", "slow_start"]);
     table.finish();
     upstream
 }

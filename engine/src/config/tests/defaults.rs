@@ -111,6 +111,7 @@ fn default_upstream_and_route() {
             keepalive_timeout: seconds(30),
             keepalive_connections: 64,
             proxy_protocol: None,
+            tls: None,
         }]
     );
     assert_eq!(

@@ -243,10 +243,6 @@ fn listeners() {
             &["9:1: [[listener]] has no \"address\"; add one, such as address = \"0.0.0.0:8080\""],
         ),
         (
-            "[[listener]]\naddress = \"127.0.0.1:1\"\ntls = { certificate = \"c\", key = \"k\" }",
-            &["11:1: \"tls\" in [[listener]] is not available yet in this version; remove it"],
-        ),
-        (
             "[[listener]]\naddress = \"127.0.0.1:1\"\nproxy_protocol = true",
             &[
                 "11:18: \"proxy_protocol\" in [[listener]]: needs \"trusted_proxies\" beside it: only \
@@ -290,7 +286,6 @@ fn features_of_the_design_are_refused_not_ignored() {
     let text = r#"
 [[listener]]
 address = "0.0.0.0:8080"
-tls = { certificate = "c.pem", key = "k.pem" }
 [[limit]]
 name = "per-address"
 key = "address"
@@ -313,14 +308,13 @@ cache = { ttl = "30s" }
     let faults = parse(text).unwrap_err().to_string();
     let lines: Vec<&str> = faults.lines().collect();
     let expected = [
-        (4, "tls"),
-        (9, "strict"),
-        (10, "ban"),
-        (13, "least_connections"),
-        (14, "breaker"),
-        (15, "queue"),
-        (18, "weight"),
-        (22, "cache"),
+        (8, "strict"),
+        (9, "ban"),
+        (12, "least_connections"),
+        (13, "breaker"),
+        (14, "queue"),
+        (17, "weight"),
+        (21, "cache"),
     ];
     assert_eq!(lines.len(), expected.len(), "{faults}");
     for (line, (number, word)) in lines.iter().zip(expected) {

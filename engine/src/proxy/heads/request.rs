@@ -12,6 +12,7 @@ use super::trail::{write_origin, write_trail};
 use super::{write_field, write_length};
 use crate::config::FieldEdits;
 use crate::snapshot::Forwarding;
+use crate::tls::ClientIdentity;
 
 /// Who the gateway found to be calling.
 #[derive(Clone, Copy, Default)]
@@ -19,6 +20,7 @@ pub(in crate::proxy) struct CallerFields<'a> {
     pub(in crate::proxy) user: Option<&'a str>,
     pub(in crate::proxy) tier: Option<&'a str>,
     pub(in crate::proxy) key: Option<&'a str>,
+    pub(in crate::proxy) certificate: Option<&'a ClientIdentity>,
 }
 
 /// A request as the backend is to get it.
@@ -160,6 +162,24 @@ fn write_caller(out: &mut Vec<u8>, caller: CallerFields<'_>) {
         let value = value.filter(|value| value.bytes().all(|b| (0x20..0x7f).contains(&b)));
         if let Some(value) = value {
             write_field(out, name, value.trim().as_bytes());
+        }
+    }
+    if let Some(certificate) = caller.certificate {
+        write_certificate(out, certificate);
+    }
+}
+
+/// The texts of an identity are fit for fields.
+fn write_certificate(out: &mut Vec<u8>, certificate: &ClientIdentity) {
+    let described = [
+        ("X-Weir-Cert-Subject", certificate.subject.as_deref()),
+        ("X-Weir-Cert-San", certificate.alternative_name.as_deref()),
+        ("X-Weir-Cert-Fingerprint", Some(certificate.fingerprint.as_str())),
+        ("X-Weir-Cert-Serial", Some(certificate.serial.as_str())),
+    ];
+    for (name, value) in described {
+        if let Some(value) = value {
+            write_field(out, name, value.as_bytes());
         }
     }
 }

@@ -49,7 +49,7 @@ fn sent_with(
         origin: &direct.behind(0, &head, forwarding),
         trail: &Trail { request_id: RequestId::Kept(b"id-1"), trace },
         forwarding,
-        caller: CallerFields { user: Some("ann"), tier: Some("free"), key: None },
+        caller: CallerFields { user: Some("ann"), tier: Some("free"), ..CallerFields::default() },
         edits,
         wish: Wish::Nothing,
         hops: None,

@@ -16,25 +16,23 @@ use super::{Endpoint, Listener, Runtime, Stream};
 mod connections;
 mod executor;
 mod parking;
+mod secured;
 mod streams;
 
 pub use connections::connect_deadline;
+pub use secured::Secured;
 
 /// Longer than any check takes on a slow machine; a check that hangs fails by it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+async fn named(runtime: &impl Runtime, name: &str, check: impl Future<Output = ()>) {
+    println!("  {name}");
+    assert!(within(runtime, PATIENCE, check).await.is_some(), "{name}: hangs");
+}
+
 /// Runs every check that needs only loopback, printing the name of each.
 pub async fn all<R: Runtime>(runtime: &R) {
-    async fn named(runtime: &impl Runtime, name: &str, check: impl Future<Output = ()>) {
-        println!("  {name}");
-        assert!(within(runtime, PATIENCE, check).await.is_some(), "{name}: hangs");
-    }
-    named(runtime, "echo", streams::echo(runtime)).await;
-    named(runtime, "half_close_both_ways", streams::half_close_both_ways(runtime)).await;
-    named(runtime, "reset_is_seen", streams::reset_is_seen(runtime)).await;
-    named(runtime, "dropped_stream_ends", streams::dropped_stream_ends(runtime)).await;
-    named(runtime, "cancelled_read_loses_nothing", streams::cancelled_read_loses_nothing(runtime))
-        .await;
+    streams_conform(runtime).await;
     named(
         runtime,
         "cancelled_accept_loses_nothing",
@@ -43,18 +41,28 @@ pub async fn all<R: Runtime>(runtime: &R) {
     .await;
     named(runtime, "refused_connect", connections::refused_connect(runtime)).await;
     named(runtime, "expired_deadline", connections::expired_deadline(runtime)).await;
-    named(runtime, "backpressure", streams::backpressure(runtime)).await;
-    named(runtime, "vectored_writes", streams::vectored_writes(runtime)).await;
-    named(runtime, "both_directions_at_once", streams::both_directions_at_once(runtime)).await;
-    named(runtime, "sleep_order", executor::sleep_order(runtime)).await;
-    named(runtime, "spawned_wake_up", executor::spawned_wake_up(runtime)).await;
-    named(runtime, "many_connections", connections::many_connections(runtime, 300)).await;
-    named(runtime, "parked_and_back", parking::parked_and_back(runtime)).await;
-    named(runtime, "parked_with_bytes", parking::parked_with_bytes(runtime)).await;
     named(runtime, "parked_ends", parking::parked_ends(runtime)).await;
     named(runtime, "dropped_while_parked", parking::dropped_while_parked(runtime)).await;
     named(runtime, "many_parked", parking::many_parked(runtime)).await;
+    named(runtime, "sleep_order", executor::sleep_order(runtime)).await;
+    named(runtime, "spawned_wake_up", executor::spawned_wake_up(runtime)).await;
     named(runtime, "clocks_and_randomness", executor::clocks_and_randomness(runtime)).await;
+}
+
+/// The checks of [`all`] that concern established connections.
+pub async fn streams_conform<R: Runtime>(runtime: &R) {
+    named(runtime, "echo", streams::echo(runtime)).await;
+    named(runtime, "half_close_both_ways", streams::half_close_both_ways(runtime)).await;
+    named(runtime, "reset_is_seen", streams::reset_is_seen(runtime)).await;
+    named(runtime, "dropped_stream_ends", streams::dropped_stream_ends(runtime)).await;
+    named(runtime, "cancelled_read_loses_nothing", streams::cancelled_read_loses_nothing(runtime))
+        .await;
+    named(runtime, "backpressure", streams::backpressure(runtime)).await;
+    named(runtime, "vectored_writes", streams::vectored_writes(runtime)).await;
+    named(runtime, "both_directions_at_once", streams::both_directions_at_once(runtime)).await;
+    named(runtime, "many_connections", connections::many_connections(runtime, 300)).await;
+    named(runtime, "parked_and_back", parking::parked_and_back(runtime)).await;
+    named(runtime, "parked_with_bytes", parking::parked_with_bytes(runtime)).await;
 }
 
 /// What `future` returns, if it does so in time.

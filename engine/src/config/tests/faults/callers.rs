@@ -53,12 +53,12 @@ fn limits() {
         (
             "key = \"header:x-team\"\nrate = \"1/s\"",
             "11:7: \"key\" in [[limit]]: \"header:...\" is not available yet in this version; use \
-             \"address\" or \"key\" or \"user\"",
+             \"address\" or \"key\" or \"user\" or \"certificate\"",
         ),
         (
             "key = \"route\"\nrate = \"1/s\"",
             "11:7: \"key\" in [[limit]]: \"route\" is not available yet in this version; use \
-             \"address\" or \"key\" or \"user\"",
+             \"address\" or \"key\" or \"user\" or \"certificate\"",
         ),
         (
             "key = [\"key\", \"address\"]\nrate = \"1/s\"",
@@ -67,7 +67,7 @@ fn limits() {
         ),
         (
             "key = \"adress\"\nrate = \"1/s\"",
-            "11:7: \"key\" in [[limit]]: \"adress\" must be \"address\" or \"key\" or \"user\"; \
+            "11:7: \"key\" in [[limit]]: \"adress\" must be \"address\" or \"key\" or \"user\" or \"certificate\"; \
              did you mean \"address\"?",
         ),
         (
