@@ -18,6 +18,7 @@ pub mod ports;
 pub mod process;
 pub mod sandbox;
 pub mod setup;
+pub mod tls;
 pub mod token;
 pub mod wait;
 pub mod weir;
