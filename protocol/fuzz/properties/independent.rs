@@ -106,8 +106,34 @@ pub(crate) fn strict(bytes: &[u8], kind: Kind) -> Option<Head> {
         }
         fields.push((String::from_utf8(name.to_ascii_lowercase()).ok()?, value.to_vec()));
     }
+    if kind == Kind::Response {
+        merge_lengths(&mut fields)?;
+    }
     let framing = strict_framing(&fields)?;
     Some(Head { start, fields, framing, len })
+}
+
+/// RFC 9110 section 8.6: of an answer, a length that is repeated is one. `None` if they differ.
+pub(crate) fn merge_lengths(fields: &mut Vec<(String, Vec<u8>)>) -> Option<()> {
+    let mut lengths: Vec<Vec<u8>> = Vec::new();
+    for (name, value) in fields.iter() {
+        if name == "content-length" {
+            lengths.extend(value.split(|byte| *byte == b',').map(|length| trim(length).to_vec()));
+        }
+    }
+    let number = |text: &Vec<u8>| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
+    if lengths.iter().any(|length| number(length) != number(&lengths[0])) {
+        return None;
+    }
+    let mut first = lengths.into_iter().next();
+    fields.retain_mut(|(name, value)| {
+        let is_length = name == "content-length";
+        if let (true, Some(length)) = (is_length, &first) {
+            value.clone_from(length);
+        }
+        !is_length || first.take().is_some()
+    });
+    Some(())
 }
 
 fn strict_framing(fields: &[(String, Vec<u8>)]) -> Option<Framing> {

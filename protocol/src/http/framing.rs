@@ -43,6 +43,22 @@ impl<'b> FramingFields<'b> {
         Ok(())
     }
 
+    /// Takes a length of an answer: RFC 9110 section 8.6 lets one that is said several times, in a
+    /// list or in lines, be replaced with one. That one is returned at its first line, `None` at
+    /// the others.
+    pub(super) fn merge_length(&mut self, value: &'b [u8]) -> Result<Option<&'b [u8]>, HeadError> {
+        let known = self.content_length;
+        let mut elements = value.split(|byte| *byte == b',').map(trim_ows).peekable();
+        let first = elements.peek().copied();
+        for element in elements {
+            let length = parse_length(element)?;
+            if self.content_length.replace(length).is_some_and(|other| other != length) {
+                return Err(HeadError::SeveralContentLengths);
+            }
+        }
+        Ok(first.filter(|_| known.is_none()))
+    }
+
     fn note_transfer_encoding(&mut self, value: &'b [u8]) -> Result<(), HeadError> {
         if self.transfer_encoding.is_some() {
             return Err(HeadError::SeveralTransferEncodings);

@@ -1,6 +1,6 @@
 //! What request and response heads have in common.
 
-use super::HeadError;
+use super::{FIELDS_CAP, HeadError};
 
 /// Bounds on a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +119,30 @@ pub(super) fn version_error(version: &[u8]) -> HeadError {
             HeadError::UnsupportedVersion
         }
         _ => HeadError::MalformedVersion,
+    }
+}
+
+/// Whether `version` is one of HTTP/1.2 to 1.9: what is known of 1.1 holds (RFC 9110 section 2.5).
+pub(super) fn is_later_minor(version: &[u8]) -> bool {
+    matches!(version, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'])
+}
+
+/// Reads the fields behind a start line of `line_len` bytes that httparse does not know.
+pub(super) fn fields_behind<'h, 'b>(
+    message: &'b [u8],
+    line_len: usize,
+    headers: &'h mut [httparse::Header<'b>; FIELDS_CAP],
+    start_line: HeadError,
+) -> Result<&'h [httparse::Header<'b>], HeadError> {
+    let lines = message[line_len..].strip_prefix(b"\r\n").ok_or(HeadError::NotOneHead)?;
+    match httparse::parse_headers(lines, headers) {
+        Ok(httparse::Status::Complete((read, fields))) => {
+            let parsed = message.len() - lines.len() + read;
+            check_lines(message, httparse::Status::Complete(parsed), fields)?;
+            Ok(fields)
+        }
+        Ok(httparse::Status::Partial) => Err(HeadError::NotOneHead),
+        Err(error) => Err(head_error(error, start_line)),
     }
 }
 

@@ -4,7 +4,9 @@ use std::mem::MaybeUninit;
 
 use super::fields::{all, first, list_elements, named, token};
 use super::framing::{Framing, FramingFields};
-use super::head::{check_lines, head_error, start_line, version_error};
+use super::head::{
+    check_lines, fields_behind, head_error, is_later_minor, start_line, version_error,
+};
 use super::target::parse_host;
 use super::{
     ConnectionOptions, FIELDS_CAP, Field, FieldId, FieldSet, FieldStore, HeadError, HeadLimits,
@@ -122,7 +124,7 @@ fn later_minor<'b, 's>(
     let mut words = text.splitn(3, |byte| *byte == b' ');
     let mut word = || words.next().ok_or(HeadError::RequestLine);
     let (method, target, version) = (word()?, word()?, word()?);
-    if !matches!(version, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9']) {
+    if !is_later_minor(version) {
         return Err(version_error(version));
     }
     let line = RequestLine {
@@ -130,18 +132,8 @@ fn later_minor<'b, 's>(
         target: std::str::from_utf8(target).map_err(|_| HeadError::Target)?,
         version: Version::Http11,
     };
-    let lines = &message[text.len()..];
-    let lines = lines.strip_prefix(b"\r\n").ok_or(HeadError::NotOneHead)?;
     let mut headers = [httparse::EMPTY_HEADER; FIELDS_CAP];
-    let fields = match httparse::parse_headers(lines, &mut headers) {
-        Ok(httparse::Status::Complete((read, fields))) => {
-            let parsed = message.len() - lines.len() + read;
-            check_lines(message, httparse::Status::Complete(parsed), fields)?;
-            fields
-        }
-        Ok(httparse::Status::Partial) => return Err(HeadError::NotOneHead),
-        Err(error) => return Err(head_error(error, HeadError::RequestLine)),
-    };
+    let fields = fields_behind(message, text.len(), &mut headers, HeadError::RequestLine)?;
     of_parts(head.len(), &line, fields, store, limits)
 }
 

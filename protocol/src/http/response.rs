@@ -4,7 +4,9 @@ use std::mem::MaybeUninit;
 
 use super::fields::{all, first, named};
 use super::framing::{Framing, FramingFields};
-use super::head::{check_lines, head_error, start_line, version_error};
+use super::head::{
+    check_lines, fields_behind, head_error, is_later_minor, start_line, version_error,
+};
 use super::{
     ConnectionOptions, FIELDS_CAP, Field, FieldId, FieldStore, HeadError, HeadLimits, Method,
     Version,
@@ -82,18 +84,76 @@ pub fn parse_response<'b, 's>(
     // from a response.
     let parsed = httparse::ParserConfig::default()
         .allow_spaces_after_header_name_in_responses(true)
-        .parse_response_with_uninit_headers(&mut response, head, &mut headers)
-        .map_err(|error| response_error(error, head))?;
+        .parse_response_with_uninit_headers(&mut response, head, &mut headers);
+    let parsed = match parsed {
+        Ok(parsed) => parsed,
+        Err(httparse::Error::Version) => return later_minor(head, store, limits, request_method),
+        Err(error) => return Err(head_error(error, HeadError::StatusLine)),
+    };
     check_lines(head, parsed, response.headers)?;
+    let line = StatusLine {
+        version: Version::of_minor(response.version)?,
+        code: response.code.ok_or(HeadError::StatusLine)?,
+        reason: response.reason.unwrap_or_default(),
+    };
+    of_parts(head.len(), &line, response.headers, store, limits, request_method)
+}
 
-    let version = Version::of_minor(response.version)?;
+struct StatusLine<'b> {
+    version: Version,
+    code: u16,
+    reason: &'b str,
+}
+
+/// Reads a head with a version that httparse does not know, as for requests: of white space before a
+/// colon, too, it is not as forgiving as of HTTP/1.1's.
+#[cold]
+fn later_minor<'b, 's>(
+    head: &'b [u8],
+    store: &'s mut FieldStore<'b>,
+    limits: &HeadLimits,
+    request_method: &Method<'_>,
+) -> Result<ResponseHead<'b, 's>, HeadError> {
+    let text = start_line(head);
+    let mut words = text.splitn(3, |byte| *byte == b' ');
+    let (version, code) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    if !is_later_minor(version) {
+        return Err(version_error(version));
+    }
+    let [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9'] = code else { return Err(HeadError::StatusLine) };
+    let reason = words.next().unwrap_or_default();
+    if reason.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        return Err(HeadError::StatusLine);
+    }
+    let reason = std::str::from_utf8(reason).ok().filter(|reason| reason.is_ascii());
+    let line = StatusLine {
+        version: Version::Http11,
+        code: code.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0')),
+        reason: reason.unwrap_or_default(),
+    };
+    let mut headers = [httparse::EMPTY_HEADER; FIELDS_CAP];
+    let fields = fields_behind(head, text.len(), &mut headers, HeadError::StatusLine)?;
+    of_parts(head.len(), &line, fields, store, limits, request_method)
+}
+
+/// Judges what was read, and what it means together.
+fn of_parts<'b, 's>(
+    len: usize,
+    line: &StatusLine<'b>,
+    headers: &[httparse::Header<'b>],
+    store: &'s mut FieldStore<'b>,
+    limits: &HeadLimits,
+    request_method: &Method<'_>,
+) -> Result<ResponseHead<'b, 's>, HeadError> {
+    let (version, status) = (line.version, line.code);
     // RFC 9110 section 15: a client is to treat any other as a 5xx, which a 502 is.
-    let status =
-        response.code.filter(|code| (100..=599).contains(code)).ok_or(HeadError::StatusLine)?;
-    if response.headers.len() > limits.fields {
+    if !(100..=599).contains(&status) {
+        return Err(HeadError::StatusLine);
+    }
+    if headers.len() > limits.fields {
         return Err(HeadError::TooManyFields);
     }
-    let (connection, framing) = gather(response.headers, store)?;
+    let (connection, framing) = gather(headers, store)?;
     let framing = framing.resolve(version)?;
     let body = body_of(framing, status, request_method);
     let persistent =
@@ -101,23 +161,13 @@ pub fn parse_response<'b, 's>(
     Ok(ResponseHead {
         version,
         status,
-        reason: response.reason.unwrap_or_default(),
+        reason: line.reason,
         fields: store,
         connection,
         body,
         persistent,
-        len: head.len(),
+        len,
     })
-}
-
-fn response_error(error: httparse::Error, head: &[u8]) -> HeadError {
-    match head_error(error, HeadError::StatusLine) {
-        HeadError::MalformedVersion => {
-            let version = start_line(head).split(|byte| *byte == b' ').next();
-            version_error(version.unwrap_or_default())
-        }
-        error => error,
-    }
 }
 
 fn gather<'b>(
@@ -129,10 +179,14 @@ fn gather<'b>(
     store.clear();
     for header in headers {
         let id = FieldId::of(header.name.as_bytes());
-        let field = Field { id, name: header.name, value: header.value };
+        let mut field = Field { id, name: header.name, value: header.value };
         match id {
             FieldId::Connection => connection.note(field.value)?,
-            FieldId::ContentLength | FieldId::TransferEncoding => framing.note(&field)?,
+            FieldId::ContentLength => match framing.merge_length(field.value)? {
+                Some(length) => field.value = length,
+                None => continue,
+            },
+            FieldId::TransferEncoding => framing.note(&field)?,
             // A backend's `Content_Length` frames nothing, and it is not forwarded.
             _ => {}
         }

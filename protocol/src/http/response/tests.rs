@@ -114,6 +114,66 @@ fn white_space_behind_names_is_removed() {
     assert_eq!(framed(both, &Method::Get), Err(HeadError::BothFramings));
 }
 
+/// RFC 9110 section 8.6.
+#[test]
+fn a_length_said_several_times_is_one() {
+    for lines in [
+        "Content-Length: 5\r\nContent-Length: 5\r\n",
+        "Content-Length: 5, 5\r\n",
+        "Content-Length: 5,5\r\nA: b\r\ncontent-length: 05\t,\t5\r\n",
+    ] {
+        for (method, expected) in
+            [(Method::Get, ResponseBody::Length(5)), (Method::Head, ResponseBody::None)]
+        {
+            let head = format!("HTTP/1.1 200 OK\r\n{lines}\r\n");
+            let mut store = FieldStore::new();
+            let response = parse_response(head.as_bytes(), &mut store, &LIMITS, &method)
+                .expect("nobody could read it in two ways");
+            assert_eq!((response.body, response.persistent), (expected, true), "{lines}");
+            // What is passed on to answers without a body is one, too.
+            let values: Vec<_> = response.get_all(FieldId::ContentLength).collect();
+            assert_eq!(values, [b"5"], "{lines}");
+        }
+    }
+}
+
+/// RFC 9110 section 2.5.
+#[test]
+fn a_later_minor_version_is_read_as_1_1() {
+    for (line, reason) in [
+        ("HTTP/1.2 200 OK", "OK"),
+        ("HTTP/1.9 200", ""),
+        ("HTTP/1.3 200 ", ""),
+        ("HTTP/1.2 200 \u{e9}", ""),
+    ] {
+        let head = format!("{line}\r\nContent-Length: 5\r\nB:\tc \r\n\r\n");
+        let mut store = FieldStore::new();
+        let response = parse_response(head.as_bytes(), &mut store, &LIMITS, &Method::Get)
+            .unwrap_or_else(|error| panic!("{line}: {error:?}"));
+        assert_eq!((response.version, response.status), (Version::Http11, 200));
+        assert_eq!((response.reason, response.len), (reason, head.len()));
+        assert_eq!((response.body, response.persistent), (ResponseBody::Length(5), true));
+        assert_eq!(response.by_name("b"), Some(b"c".as_slice()));
+    }
+    for (line, error) in [
+        ("HTTP/1.2 099 OK", HeadError::StatusLine),
+        ("HTTP/1.2 20 OK", HeadError::StatusLine),
+        ("HTTP/1.2 2000 OK", HeadError::StatusLine),
+        ("HTTP/1.2  200 OK", HeadError::StatusLine),
+        ("HTTP/1.2", HeadError::StatusLine),
+        ("HTTP/1.2 200 O\0K", HeadError::StatusLine),
+        ("HTTP/1.2 200 OK\n", HeadError::StatusLine),
+        ("HTTP/1.22 200 OK", HeadError::MalformedVersion),
+        ("HTTP/3.2 200 OK", HeadError::UnsupportedVersion),
+    ] {
+        let head = format!("{line}\r\nContent-Length: 5\r\n\r\n");
+        assert_eq!(refusal(head.as_bytes()), Some(error), "{line}");
+    }
+    for lines in ["A: b\n", "A: b\r\n c\r\n", "A : b\r\n", "A\r\n"] {
+        assert!(refusal(format!("HTTP/1.2 200 OK\r\n{lines}\r\n").as_bytes()).is_some(), "{lines}");
+    }
+}
+
 #[test]
 fn http_1_0_backends() {
     let cases = [
@@ -148,8 +208,10 @@ fn what_follows_a_2xx_to_connect_is_a_tunnel() {
 fn faulty_framing_is_refused_even_without_a_body() {
     let cases = [
         ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", HeadError::BothFramings),
-        ("Content-Length: 5\r\nContent-Length: 5\r\n", HeadError::SeveralContentLengths),
-        ("Content-Length: 5, 5\r\n", HeadError::ContentLength),
+        ("Content-Length: 5\r\nContent-Length: 6\r\n", HeadError::SeveralContentLengths),
+        ("Content-Length: 5, 6\r\n", HeadError::SeveralContentLengths),
+        ("Content-Length: 5,\r\n", HeadError::ContentLength),
+        ("Content-Length: 5\r\nContent-Length: +5\r\n", HeadError::ContentLength),
         ("Transfer-Encoding: gzip, chunked\r\n", HeadError::UnknownTransferCoding),
         ("Transfer-Encoding: gzip\r\n", HeadError::TransferEncoding),
     ];
