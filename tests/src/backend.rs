@@ -302,7 +302,7 @@ fn response_head(status: u16, fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// Has the closing of `stream` send RST instead of FIN.
-pub(crate) pub(crate) fn reset_on_close(stream: &TcpStream) {
+pub(crate) fn reset_on_close(stream: &TcpStream) {
     let linger = libc::linger { l_onoff: 1, l_linger: 0 };
     let size = libc::socklen_t::try_from(size_of_val(&linger)).expect("a few bytes");
     // SAFETY: the descriptor is open for as long as `stream` is borrowed, and the pointer and size

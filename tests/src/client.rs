@@ -5,7 +5,6 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::backend::reset_on_close;
-use crate::backend::reset_on_close;
 use crate::message::{Framing, Head, Reader, Response, bad};
 use crate::wait::{Deadline, PATIENCE};
 
@@ -138,11 +137,6 @@ impl Client {
     }
 
     /// Ends the connection with a reset.
-    pub fn reset(self) {
-        reset_on_close(self.reader.stream());
-    }
-
-    /// Closes with RST.
     pub fn reset(self) {
         reset_on_close(self.reader.stream());
     }

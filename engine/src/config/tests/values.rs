@@ -254,44 +254,43 @@ path = "/data"
 upstream = "api"
 "#,
     );
-    assert_eq!(
-        config.routes[1],
-        RouteConfig {
-            listener: Some(1),
-            host: Some("api.example.com".to_owned()),
-            path: PathPattern::Exact("/health".to_owned()),
-            conditions: None,
-            target: RouteTarget::Control,
-            auth: Auth::Any,
-            limits: vec![1, 0],
-            tiers: vec![3, 0],
-            forward_path: ForwardPath::AsWritten,
-            policy: None,
-            upgrade: Upgrades::default(),
-            connect: false,
-        }
-    );
+    let named = RouteConfig {
+        listener: Some(1),
+        host: Some("api.example.com".to_owned()),
+        auth: Auth::Any,
+        limits: vec![1, 0],
+        tiers: vec![3, 0],
+        ..control_route(PathPattern::Exact("/health".to_owned()))
+    };
+    assert_eq!(config.routes[1], named);
     let control = &config.listeners[2];
     assert_eq!((control.name.as_str(), control.address.port()), ("control", 5000));
     assert_eq!(config.routes[2].listener, Some(2));
     // The preset route: last, charged by every limit by address and no other.
-    assert_eq!(
-        config.routes[3],
-        RouteConfig {
-            listener: Some(2),
-            host: None,
-            path: PathPattern::Prefix("/".to_owned()),
-            conditions: None,
-            target: RouteTarget::Control,
-            auth: Auth::None,
-            limits: vec![1],
-            tiers: Vec::new(),
-            forward_path: ForwardPath::AsWritten,
-            policy: None,
-            upgrade: Upgrades::default(),
-            connect: false,
-        }
-    );
+    let preset = RouteConfig {
+        listener: Some(2),
+        limits: vec![1],
+        ..control_route(PathPattern::Prefix("/".to_owned()))
+    };
+    assert_eq!(config.routes[3], preset);
+}
+
+/// A route to the control plane that says nothing else.
+fn control_route(path: PathPattern) -> RouteConfig {
+    RouteConfig {
+        listener: None,
+        host: None,
+        path,
+        conditions: None,
+        target: RouteTarget::Control,
+        auth: Auth::None,
+        limits: Vec::new(),
+        tiers: Vec::new(),
+        forward_path: ForwardPath::AsWritten,
+        policy: None,
+        upgrade: Upgrades::default(),
+        connect: false,
+    }
 }
 
 #[test]
