@@ -92,7 +92,9 @@ pub(super) async fn serve<R: Runtime, F: Future<Output = ()>>(
 ) {
     let shard = &service.shard;
     let mut pipelined = None;
-    let mut quiet = connection.idle_since + PARK_AFTER;
+    // From now on, since one that was just revived has been idle for long, and no runtime knows yet
+    // that there is something to read on it.
+    let mut quiet = shard.runtime.now() + PARK_AFTER;
     loop {
         let first = match pipelined.take() {
             Some(bytes) => bytes,
