@@ -123,7 +123,7 @@ mod tests {
             request
         });
         let response = ask(&path, Request::Backends).map_err(|error| error.explain(&path));
-        assert_eq!(engine.join().expect("answered"), [2, 0, 0, 0, 1, 1]);
+        assert_eq!(engine.join().expect("answered"), [2, 0, 0, 0, 2, 1]);
         let _ = std::fs::remove_file(&path);
         response
     }
@@ -139,7 +139,7 @@ mod tests {
     fn a_bad_answer_is_explained() {
         for (name, answer, expected) in [
             ("nothing", &[][..], "closed without an answer"),
-            ("half", &[9, 0, 0, 0, 1, 2], "closed without an answer"),
+            ("half", &[9, 0, 0, 0, 2, 2], "closed without an answer"),
             ("version", &[2, 0, 0, 0, 7, 0], "speaks version 7"),
             ("huge", &[0xff; 4], "at most 1048576"),
             ("empty", &[0; 4], "the frame is empty"),

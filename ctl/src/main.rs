@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             // Nothing is left to do when standard error is closed too.
-            let _ = writeln!(io::stderr(), "weirctl: {}", report::one_line(&reason));
+            let _ = writeln!(io::stderr(), "weirctl: {}", report::lines(&reason));
             ExitCode::FAILURE
         }
     }

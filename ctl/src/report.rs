@@ -30,6 +30,11 @@ pub(crate) fn one_line(text: &str) -> String {
     text.trim_end().chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
+/// Each line of `text` on a line of its own, without what could move a terminal's cursor.
+pub(crate) fn lines(text: &str) -> String {
+    text.trim_end().lines().map(one_line).collect::<Vec<_>>().join("\n")
+}
+
 fn status_text(status: &Status) -> String {
     let state = if status.draining { "draining" } else { "serving" };
     let rings = match (status.rings_cooperative, status.rings_plain) {
@@ -45,6 +50,7 @@ fn status_text(status: &Status) -> String {
         ("listeners", status.listeners.join(", ")),
         ("ledger", status.ledger.clone()),
         ("slots", format!("{} of {} used", status.slots_used, status.slots_capacity)),
+        ("panics", panics(status)),
     ];
     let mut out = String::new();
     for (name, value) in facts {
@@ -55,16 +61,39 @@ fn status_text(status: &Status) -> String {
     out
 }
 
+fn panics(status: &Status) -> String {
+    match &status.last_panic {
+        Some(last) => format!("{}, the last in {last}", status.panics),
+        None => "none".to_owned(),
+    }
+}
+
 fn shards_table(shards: &[ShardStatus]) -> String {
-    let head = ["shard", "cpu", "connections", "requests", "limited", "5xx", "in", "out"];
+    let head = [
+        "shard",
+        "cpu",
+        "state",
+        "connections",
+        "requests",
+        "limited",
+        "5xx",
+        "in",
+        "out",
+        "panics",
+        "stalls",
+    ];
     let rows = shards.iter().map(|shard| {
         let cpu = shard.cpu.map_or_else(|| "any".to_owned(), |cpu| cpu.to_string());
+        let state = if shard.stalled { "stalled" } else { "turns" }.to_owned();
         let counts = [shard.connections, shard.requests, shard.limited, shard.errors];
         let [connections, requests, limited, errors] = counts.map(|count| count.to_string());
         let (read, written) = (bytes(shard.bytes_in), bytes(shard.bytes_out));
-        [shard.id.to_string(), cpu, connections, requests, limited, errors, read, written]
+        let [panics, stalls] = [shard.panics, shard.stalls].map(|count| count.to_string());
+        let id = shard.id.to_string();
+        [id, cpu, state, connections, requests, limited, errors, read, written, panics, stalls]
     });
-    table(head, [false, true, true, true, true, true, true, true], rows.collect())
+    let right = [false, true, false, true, true, true, true, true, true, true, true];
+    table(head, right, rows.collect())
 }
 
 fn backends_text(backends: &[BackendStatus]) -> String {

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use weir_engine::config::Config;
 use weir_engine::demo::{self, DemoPorts};
 use weir_engine::runtime::os;
-use weir_engine::server;
+use weir_engine::server::{self, Launch};
 use weir_engine::tls::SelfSigned;
 
 #[global_allocator]
@@ -27,6 +27,12 @@ enum Command {
     Run {
         #[arg(long, value_name = "FILE", default_value = "weir.toml")]
         config: PathBuf,
+        /// Take over from the engine that serves now, without refusing a connection
+        #[arg(long)]
+        upgrade: bool,
+        /// That engine's control socket [default: the configuration's]
+        #[arg(long, value_name = "PATH", requires = "upgrade")]
+        socket: Option<PathBuf>,
     },
     /// Say whether a configuration is right, and what is wrong with it
     Check {
@@ -76,7 +82,7 @@ struct DemoArguments {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Run { config } => run(&config),
+        Command::Run { config, upgrade, socket } => run(config, upgrade, socket),
         Command::Check { config } => check(&config),
         Command::Demo(arguments) => demo(&arguments),
         Command::Cert(CertCommand::SelfSigned(arguments)) => self_signed(&arguments),
@@ -87,13 +93,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(path: &Path) -> ExitCode {
-    let config = match Config::load(path) {
+fn run(config_path: PathBuf, upgrade: bool, socket: Option<PathBuf>) -> ExitCode {
+    let config = match Config::load(&config_path) {
         Ok(config) => config,
         Err(faults) => return fail(&faults),
     };
     warn(&config);
-    match server::run(config, path.to_owned(), |banner| eprint!("{banner}")) {
+    let predecessor = upgrade.then(|| socket.unwrap_or_else(|| config.control.socket.clone()));
+    let launch = Launch { config, config_path, predecessor };
+    match server::run(launch, |banner| eprint!("{banner}")) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format_args!("weir: {error}")),
     }

@@ -10,7 +10,9 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
-use weir_engine::runtime::{Endpoint, Runtime, Stream, conformance, epoll, glommio, probe};
+use weir_engine::runtime::{
+    Endpoint, Listener, Runtime, Stream, conformance, epoll, glommio, probe,
+};
 
 /// Says why when glommio cannot run here, so that a green run without it is no surprise.
 fn glommio_runs() -> bool {
@@ -85,10 +87,20 @@ async fn unix_socket(runtime: &impl Runtime) {
     assert_eq!(error.kind(), io::ErrorKind::NotFound);
 }
 
-/// A task that panics takes neither the executor nor its neighbours along.
+/// A task that panics takes neither the executor nor its neighbours along, and resets what it held.
 async fn panic_is_contained(runtime: &impl Runtime) {
-    runtime.spawn(async { panic!("expected: a request's bug") });
-    runtime.sleep_until(runtime.now() + Duration::from_millis(20)).await;
+    let listener = runtime.bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("bind");
+    let endpoint = Endpoint::Tcp(listener.local_addr().expect("address"));
+    let deadline = runtime.now() + Duration::from_secs(5);
+    let mut client = runtime.connect(&endpoint, deadline).await.expect("connect");
+    let (held, _) = listener.accept().await.expect("accept");
+    runtime.spawn(async move {
+        let _held = held;
+        panic!("expected: a request's bug");
+    });
+    let mut buf = [0; 1];
+    let end = std::future::poll_fn(|cx| client.poll_read(cx, &mut buf)).await;
+    assert_eq!(end.expect_err("a reset").kind(), io::ErrorKind::ConnectionReset);
 }
 
 async fn suite(runtime: impl Runtime) {

@@ -158,8 +158,8 @@ async fn start_shard(
     snapshot: &Arc<Snapshot>,
 ) -> turmoil::Result {
     let mut listeners = Vec::new();
-    for listener in &engine.config.listeners {
-        listeners.push(runtime.bind(listener.address).await?);
+    for (index, listener) in engine.config.listeners.iter().enumerate() {
+        listeners.push((index, runtime.bind(listener.address).await?));
     }
     let metrics = Arc::new(ShardMetrics::default());
     engine.gauges.borrow_mut().shards.push(Arc::clone(&metrics));

@@ -226,6 +226,29 @@ impl Weir {
         Process::run(self.surroundings.command(&path))
     }
 
+    /// Has another process with the same file take over, and returns the one before.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[track_caller]
+    pub fn upgrade(&mut self) -> Process {
+        let mut command = self.surroundings.command(&self.config_path);
+        command.arg("--upgrade");
+        let started = spawn(command, &self.config);
+        let successor = started.unwrap_or_else(|finished| panic!("no upgrade: {finished:#?}"));
+        self.process.replace(successor).expect("the gateway runs")
+    }
+
+    /// Begins what [`Weir::upgrade`] does, with a file of its own, and waits for nothing.
+    #[track_caller]
+    pub fn begin_upgrade(&mut self, config: &str) -> Process {
+        let path = self.folder.path().join("successor.toml");
+        std::fs::write(&path, self.names.fill_in(config)).expect("writes the configuration");
+        let mut command = self.surroundings.command(&path);
+        command.arg("--upgrade");
+        Process::spawn(command)
+    }
+
     /// Runs `weirctl` against it.
     #[track_caller]
     pub fn ctl(&self, arguments: &[&str]) -> Finished {

@@ -95,6 +95,28 @@ fn a_port_that_a_stranger_has() {
     }
 }
 
+/// Whether the ledger was closed in order, by the newer of its two headers.
+fn is_clean(ledger: &Path) -> bool {
+    let bytes = std::fs::read(ledger.join("counters")).expect("is there");
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight"));
+    let newest = [0, 2048].into_iter().max_by_key(|at| word(at + 72)).expect("two");
+    word(newest + 80) == 1
+}
+
+#[test]
+fn a_start_in_vain_leaves_the_ledger_as_it_was() {
+    let stranger = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = stranger.local_addr().expect("is bound").to_string();
+    let mut weir = setup().start();
+    let ledger = weir.folder().join("ledger");
+    assert!(!is_clean(&ledger), "it is in use");
+    expect_order(&weir.terminate());
+    assert!(is_clean(&ledger));
+    let taken = weir.rival(&setup().toml().replace("127.0.0.1:@port:main@", &address));
+    expect_line(&taken, &["cannot listen on", &address]);
+    assert!(is_clean(&ledger));
+}
+
 #[test]
 fn a_port_or_a_socket_that_another_weir_has() {
     let backend = Backend::text("first");

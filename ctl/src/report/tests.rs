@@ -19,8 +19,11 @@ fn status() -> Status {
                 errors: 1,
                 bytes_in: 1_536,
                 bytes_out: 10 << 30,
+                panics: 1,
+                stalled: false,
+                stalls: 2,
             },
-            ShardStatus { id: 1, ..ShardStatus::default() },
+            ShardStatus { id: 1, stalled: true, stalls: 1, ..ShardStatus::default() },
         ],
         rings_cooperative: 4,
         rings_plain: 0,
@@ -31,6 +34,8 @@ fn status() -> Status {
         ledger: "/var/lib/weir".to_owned(),
         slots_used: 3,
         slots_capacity: 65_536,
+        panics: 1,
+        last_panic: Some("weir-shard-0: panic at a.rs:1: no".to_owned()),
     }
 }
 
@@ -45,10 +50,11 @@ config     /etc/weir.toml, generation 2
 listeners  public 0.0.0.0:8080, control 127.0.0.1:5000
 ledger     /var/lib/weir
 slots      3 of 65536 used
+panics     1, the last in weir-shard-0: panic at a.rs:1: no
 
-SHARD  CPU  CONNECTIONS  REQUESTS  LIMITED  5XX       IN       OUT
-0        3            7     12345        2    1  1.5 KiB  10.0 GiB
-1      any            0         0        0    0      0 B       0 B
+SHARD  CPU  STATE    CONNECTIONS  REQUESTS  LIMITED  5XX       IN       OUT  PANICS  STALLS
+0        3  turns              7     12345        2    1  1.5 KiB  10.0 GiB       1       2
+1      any  stalled            0         0        0    0      0 B       0 B       0       1
 ";
     assert_eq!(text(&Response::Status(status())), expected);
 }
@@ -87,7 +93,7 @@ fn json_has_the_fields_by_name() {
     assert_eq!(value["shards"][1]["cpu"], Value::Null);
     assert_eq!(value["rings_cooperative"], 4);
     assert_eq!(value["draining"], false);
-    assert_eq!(value.as_object().map(serde_json::Map::len), Some(15));
+    assert_eq!(value.as_object().map(serde_json::Map::len), Some(17));
     assert_eq!(json(&Response::Done("ok".to_owned())), "{\n  \"done\": \"ok\"\n}\n");
     let backends = json(&Response::Backends(vec![BackendStatus::default()]));
     let value: Value = serde_json::from_str(&backends).expect("JSON");
@@ -104,6 +110,11 @@ fn what_comes_from_elsewhere_cannot_move_the_cursor() {
     assert_eq!(shown.lines().count(), 2);
     assert!(shown.chars().all(|letter| letter == '\n' || !letter.is_control()));
     assert_eq!(text(&Response::Done("a\nb\n".to_owned())), "a b\n");
+}
+
+#[test]
+fn reasons_keep_their_lines_and_nothing_else_that_moves_the_cursor() {
+    assert_eq!(lines("f:1:1: a\r\nf:2:1: b\x1b[2J\n"), "f:1:1: a\nf:2:1: b [2J");
 }
 
 #[test]

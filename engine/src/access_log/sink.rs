@@ -123,6 +123,11 @@ impl LogSink {
         self.wake();
     }
 
+    /// Whether the writer is gone, which only a panic can do.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
     pub fn stats(&self) -> LogStats {
         LogStats {
             lines_dropped: self.shared.lines_dropped.load(Ordering::Relaxed),

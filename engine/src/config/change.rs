@@ -24,8 +24,16 @@ impl Config {
 
     /// Each key that only a restart changes, with its value as a reader would write it.
     fn fixed(&self) -> [(&'static str, String); 11] {
-        let EngineConfig { shards, runtime, ledger, slots, drain_timeout, connections_per_shard } =
-            &self.engine;
+        let EngineConfig {
+            shards,
+            runtime,
+            ledger,
+            slots,
+            drain_timeout,
+            connections_per_shard,
+            watchdog: _,
+            watchdog_action: _,
+        } = &self.engine;
         let ControlConfig { address, socket, sample_api } = &self.control;
         let runtime = match runtime {
             RuntimeChoice::Auto => "\"auto\"",

@@ -59,7 +59,7 @@ pub struct Config {
     pub routes: Vec<RouteConfig>,
 }
 
-/// What only a restart can change.
+/// What only a restart can change, but for the watchdog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineConfig {
     pub shards: Shards,
@@ -72,6 +72,19 @@ pub struct EngineConfig {
     pub drain_timeout: Duration,
     /// Connections one shard holds at once; one more is answered 503. Default 32,768.
     pub connections_per_shard: usize,
+    /// How long a shard may stand still before that is told; `None` is never. Default 5 s.
+    pub watchdog: Option<Duration>,
+    /// What is done about it then. Default `Report`.
+    pub watchdog_action: WatchdogAction,
+}
+
+/// What the watchdog does about a shard that does not turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchdogAction {
+    /// Tells and counts it.
+    Report,
+    /// Ends the process at once (SIGABRT), for a supervisor to start another.
+    Abort,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

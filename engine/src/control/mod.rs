@@ -24,7 +24,7 @@ use tokio::net::UnixListener;
 use tokio::sync::watch;
 use weir_protocol::control::{BackendStatus, Status};
 
-pub use socket::{SocketError, SocketFile, bind};
+pub use socket::{SocketError, SocketFile, Successor, Unplaced, bind, prepare};
 
 /// How long a stop waits for answers under way.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,11 +43,15 @@ pub trait Operations: Send + Sync + 'static {
     fn stats(&self) -> serde_json::Value;
 
     /// Reads the configuration again and puts it to use. One line says what was done, or, as an
-    /// error, why everything stays as it was.
+    /// error, a line for each reason why everything stays as it was.
     fn reload(&self) -> Result<String, String>;
 
     /// Begins to stop; returns at once.
     fn drain(&self);
+
+    /// Begins to hand over to another process; returns at once. What becomes of it is told to that
+    /// process.
+    fn hand_over(&self, successor: Successor);
 }
 
 /// Serves both sockets until `stop` resolves, then finishes the answers under way.

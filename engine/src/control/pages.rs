@@ -76,11 +76,16 @@ fn host(headers: &HeaderMap) -> &str {
         .unwrap_or("127.0.0.1:5000")
 }
 
-/// 503 while draining, so that a balancer in front sends no more requests here.
+/// 503 while draining, so that a balancer in front sends no more requests here; and while a shard
+/// does not turn, for the kernel hands it its share of the connections.
 async fn health(State(engine): State<Engine>) -> Response {
-    let (status, word) = match engine.status().draining {
-        false => (StatusCode::OK, "ok"),
-        true => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+    let found = engine.status();
+    let (status, word) = if found.draining {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining")
+    } else if found.shards.iter().any(|shard| shard.stalled) {
+        (StatusCode::SERVICE_UNAVAILABLE, "stalled")
+    } else {
+        (StatusCode::OK, "ok")
     };
     (status, Json(json!({ "status": word }))).into_response()
 }

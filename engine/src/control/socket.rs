@@ -10,13 +10,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use weir_protocol::control::codec::{self, FrameError, HEADER_BYTES};
+use weir_protocol::control::handover::{FromSuccessor, ToSuccessor, is_handover};
 use weir_protocol::control::{Request, Response};
 
 use super::{Operations, stopped};
 
 mod file;
 
-pub use file::{SocketError, SocketFile, bind};
+pub use file::{SocketError, SocketFile, Unplaced, bind, prepare};
 
 /// Connections served at once; one more is told to come back.
 const CLIENTS_MAX: usize = 16;
@@ -86,6 +87,33 @@ fn refuse(stream: UnixStream, reason: String) {
     }
 }
 
+/// Another engine, which asks to take this one's place.
+pub struct Successor {
+    pub stream: UnixStream,
+    /// Its program's version, for people.
+    pub version: String,
+    pub pid: u32,
+}
+
+/// Passes on who asks to take over, or says why not.
+async fn begin_handover(
+    payload: &[u8],
+    mut stream: UnixStream,
+    operations: &Arc<dyn Operations>,
+    patience: Duration,
+) {
+    let refusal = match codec::decode(payload) {
+        Ok(FromSuccessor::Hello { version, pid }) => {
+            return operations.hand_over(Successor { stream, version, pid });
+        }
+        Ok(_) => "a hand-over begins with Hello".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let frame = codec::encode(&ToSuccessor::Refused(refusal)).expect("a short message");
+    // A successor that is gone needs no answer.
+    let _ = timeout(patience, stream.write_all(&frame)).await;
+}
+
 /// One client: requests and answers in turn, until it closes, errs, stalls or the engine stops.
 async fn client(
     mut stream: UnixStream,
@@ -94,10 +122,16 @@ async fn client(
     patience: Duration,
 ) {
     loop {
-        let request = tokio::select! {
+        let payload = tokio::select! {
             biased;
-            request = timeout(patience, read_request(&mut stream)) => request,
+            payload = timeout(patience, read_payload(&mut stream)) => payload,
             () = stopped(told.clone()) => return,
+        };
+        let request = match payload {
+            Ok(Ok(Some(payload))) if is_handover(&payload) => {
+                return begin_handover(&payload, stream, &operations, patience).await;
+            }
+            other => other.map(|read| read.and_then(decode)),
         };
         let (response, last) = match request {
             Ok(Ok(Some(request))) => (answer(request, Arc::clone(&operations)).await, false),
@@ -119,8 +153,8 @@ enum ReadError {
     Frame(#[from] FrameError),
 }
 
-/// The next request; `None` when the client closed between requests.
-async fn read_request(stream: &mut UnixStream) -> Result<Option<Request>, ReadError> {
+/// The next frame's payload; `None` when the client closed between requests.
+async fn read_payload(stream: &mut UnixStream) -> Result<Option<Vec<u8>>, ReadError> {
     let mut header = [0; HEADER_BYTES];
     if stream.read(&mut header[..1]).await? == 0 {
         return Ok(None);
@@ -128,7 +162,11 @@ async fn read_request(stream: &mut UnixStream) -> Result<Option<Request>, ReadEr
     stream.read_exact(&mut header[1..]).await?;
     let mut payload = vec![0; codec::payload_bytes(header)?];
     stream.read_exact(&mut payload).await?;
-    Ok(Some(codec::decode(&payload)?))
+    Ok(Some(payload))
+}
+
+fn decode(payload: Option<Vec<u8>>) -> Result<Option<Request>, ReadError> {
+    Ok(payload.map(|payload| codec::decode(&payload)).transpose()?)
 }
 
 /// Carries out a request away from the control plane's thread, because a reload reads files.

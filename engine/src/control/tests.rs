@@ -7,7 +7,8 @@ use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use weir_protocol::control::codec::{self, HEADER_BYTES};
-use weir_protocol::control::{Request, Response};
+use weir_protocol::control::handover::{FromSuccessor, ToSuccessor};
+use weir_protocol::control::{Request, Response, ShardStatus};
 
 use super::*;
 
@@ -16,13 +17,15 @@ use super::*;
 struct Engine {
     drains: AtomicUsize,
     reload_fails: bool,
+    stalled: bool,
     huge: bool,
 }
 
 impl Operations for Engine {
     fn status(&self) -> Status {
         let draining = self.drains.load(Ordering::SeqCst) > 0;
-        Status { version: "9.9.9".to_owned(), draining, ..Status::default() }
+        let shards = vec![ShardStatus { stalled: self.stalled, ..ShardStatus::default() }];
+        Status { version: "9.9.9".to_owned(), draining, shards, ..Status::default() }
     }
 
     fn backends(&self) -> Vec<BackendStatus> {
@@ -44,6 +47,11 @@ impl Operations for Engine {
 
     fn drain(&self) {
         self.drains.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn hand_over(&self, successor: Successor) {
+        assert_eq!((successor.version.as_str(), successor.pid), ("9.9.10", 7));
+        self.drain();
     }
 }
 
@@ -182,6 +190,14 @@ async fn weirctl_is_answered() {
 }
 
 #[tokio::test]
+async fn a_shard_that_does_not_turn_is_told_to_balancers() {
+    let plane = Plane::start(Engine { stalled: true, ..Engine::default() }, false);
+    let (head, health) = plane.json("GET /health", "").await;
+    assert!(head.starts_with("http/1.1 503 "), "{head}");
+    assert_eq!(health, json!({ "status": "stalled" }));
+}
+
+#[tokio::test]
 async fn failures_are_told() {
     let engine = Engine { reload_fails: true, huge: true, ..Engine::default() };
     let plane = Plane::start(engine, false);
@@ -209,7 +225,7 @@ async fn what_is_no_request_ends_the_connection_with_a_reason() {
         (&[2, 0, 0, 0, 9, 0][..], "version 9"),
         (&[0, 0, 0, 0], "empty"),
         (&[1, 0, 16, 0], "at most 1048576"),
-        (&[2, 0, 0, 0, 1, 200], "not a message"),
+        (&[2, 0, 0, 0, 2, 200], "not a message"),
         (b"GET / HTTP/1.1\r\n\r\n", "at most 1048576"),
     ] {
         let mut stream = plane.connect("socket").await;
@@ -267,4 +283,26 @@ async fn a_stop_ends_idle_connections_and_the_server() {
     plane.stop.send(()).expect("is running");
     timeout(Duration::from_secs(2), plane.server).await.expect("ends").expect("in peace");
     assert_eq!(idle.read(&mut [0]).await.expect("an end"), 0);
+}
+
+#[tokio::test]
+async fn a_successor_is_passed_on_and_one_of_another_version_is_refused() {
+    let plane = Plane::start(Engine::default(), false);
+    let hello = FromSuccessor::Hello { version: "9.9.10".to_owned(), pid: 7 };
+    let hello = codec::encode(&hello).expect("short");
+    let mut newer = hello.clone();
+    newer[HEADER_BYTES] += 1;
+    let mut stream = plane.connect("socket").await;
+    stream.write_all(&newer).await.expect("sends");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("an answer and the end");
+    let Ok((ToSuccessor::Refused(reason), _)) = codec::decode_frame(&answer) else {
+        panic!("a refusal")
+    };
+    assert!(reason.contains("version 2 of the hand-over, this is version 1"), "{reason}");
+    let mut stream = plane.connect("socket").await;
+    stream.write_all(&hello).await.expect("sends");
+    assert_eq!(stream.read(&mut [0]).await.expect("the engine has it"), 0);
+    let (head, _) = plane.json("GET /health", "").await;
+    assert!(head.starts_with("http/1.1 503 "), "it drains: {head}");
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use super::{DemoPorts, configuration, guide, mock, token};
 use crate::config::{Config, Faults};
 use crate::runtime::os;
-use crate::server::{self, ServerError};
+use crate::server::{self, Launch, ServerError};
 
 /// Why the demo did not run. One line each.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,8 @@ pub fn run(ports: &DemoPorts) -> Result<(), DemoError> {
         Config::parse(&text, &file.display().to_string()).map_err(DemoError::Configuration)?;
     let token = token(&secret, os::wall()).map_err(DemoError::Token)?;
     let ready = |banner: &str| print!("{banner}\n{}", guide(ports, &socket, &token));
-    server::run(config, file.clone(), ready).map_err(|error| match error {
+    let launch = Launch { config, config_path: file, predecessor: None };
+    server::run(launch, ready).map_err(|error| match error {
         ServerError::Listen { .. } => DemoError::Listen(error),
         error => DemoError::Server(error),
     })

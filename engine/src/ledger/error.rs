@@ -17,6 +17,12 @@ pub enum LedgerError {
     )]
     InUse { dir: PathBuf, pid: String },
     #[error(
+        "the running weir has another ledger than {}; an upgrade keeps it, only a restart changes \
+         it",
+        dir.display()
+    )]
+    OtherLedger { dir: PathBuf },
+    #[error(
         "cannot reserve {bytes} bytes for {}: {source}; free space there or lower `slots`",
         path.display()
     )]

@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use memmap2::{MmapOptions, MmapRaw};
@@ -33,12 +33,31 @@ pub(super) fn lock(dir: &Path) -> Result<File, LedgerError> {
         }
         Err(TryLockError::Error(source)) => return Err(failed("lock")(source)),
     }
-    let named = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
-    named.map_err(failed("write"))?;
+    name_holder(dir, &file)?;
     Ok(file)
+}
+
+/// Writes this process's id into the lock that it holds.
+pub(super) fn name_holder(dir: &Path, mut lock: &File) -> Result<(), LedgerError> {
+    let named = lock
+        .set_len(0)
+        .and_then(|()| lock.rewind())
+        .and_then(|()| writeln!(lock, "{}", std::process::id()));
+    named.map_err(|source| LedgerError::io("write", &dir.join("lock"), source))
+}
+
+/// Refuses a lock that is another folder's.
+pub(super) fn check_same_lock(dir: &Path, lock: &File) -> Result<(), LedgerError> {
+    let path = dir.join("lock");
+    let failed = |source| LedgerError::io("look at", &path, source);
+    let other = || LedgerError::OtherLedger { dir: dir.to_owned() };
+    let held = lock.metadata().map_err(failed)?;
+    match fs::metadata(&path) {
+        Ok(found) if (found.dev(), found.ino()) == (held.dev(), held.ino()) => Ok(()),
+        Ok(_) => Err(other()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(other()),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 pub(super) fn exists(path: &Path) -> Result<bool, LedgerError> {
@@ -112,9 +131,17 @@ impl Counters {
     }
 
     pub(super) fn read_header(&self) -> Result<Header, LedgerError> {
-        let mut page = Vec::with_capacity(PAGE_BYTES);
-        let read = (&self.file).take(PAGE_BYTES as u64).read_to_end(&mut page);
-        read.map_err(|source| LedgerError::io("read", &self.path, source))?;
+        let mut page = [0; PAGE_BYTES];
+        // From the start, whatever was read before; a file cut short reads as zeros.
+        let mut filled = 0;
+        while filled < PAGE_BYTES {
+            match self.file.read_at(&mut page[filled..], filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(LedgerError::io("read", &self.path, source)),
+            }
+        }
         let path = || self.path.clone();
         Header::choose(&page).map_err(|fault| match fault {
             HeaderFault::NotALedger => LedgerError::NotALedger { path: path() },

@@ -15,9 +15,10 @@
 //!
 //! Invariant: a ledger that cannot be trusted is refused and left as it is.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::runtime::{Instant, UnixNanos};
 use crate::slots::{GROUP_SLOTS, Mapping, Recovered, SLOT_BYTES, SlotTable, TableClock};
@@ -35,6 +36,7 @@ use header::{Header, PAGE_BYTES};
 
 /// An open ledger.
 pub struct Ledger {
+    dir: PathBuf,
     table: Arc<SlotTable>,
     mapping: Arc<Mapping>,
     counters: Counters,
@@ -62,9 +64,43 @@ impl Ledger {
         wall: UnixNanos,
         now: Instant,
     ) -> Result<Self, LedgerError> {
-        let bytes = file_bytes(slots).ok_or(LedgerError::Slots { slots })?;
+        file_bytes(slots).ok_or(LedgerError::Slots { slots })?;
         files::make_folder(dir)?;
         let lock = files::lock(dir)?;
+        Self::open_locked(dir, slots, wall, now, lock)
+    }
+
+    /// Whether [`Ledger::take_over`] would succeed now, as far as that can be told while another
+    /// process uses the ledger. `lock` is that process's.
+    pub fn check_successor(dir: &Path, slots: usize, lock: &File) -> Result<(), LedgerError> {
+        let bytes = file_bytes(slots).ok_or(LedgerError::Slots { slots })?;
+        files::check_same_lock(dir, lock)?;
+        let counters = Counters::open(dir.join("counters"))?;
+        counters.check(&counters.read_header()?, slots, bytes)
+    }
+
+    /// Like [`Ledger::open`], with the lock that the last process held and still holds: no third
+    /// one can come between. That process has called [`Ledger::release`].
+    pub fn take_over(
+        dir: &Path,
+        slots: usize,
+        wall: UnixNanos,
+        now: Instant,
+        lock: File,
+    ) -> Result<Self, LedgerError> {
+        files::check_same_lock(dir, &lock)?;
+        files::name_holder(dir, &lock)?;
+        Self::open_locked(dir, slots, wall, now, lock)
+    }
+
+    fn open_locked(
+        dir: &Path,
+        slots: usize,
+        wall: UnixNanos,
+        now: Instant,
+        lock: File,
+    ) -> Result<Self, LedgerError> {
+        let bytes = file_bytes(slots).ok_or(LedgerError::Slots { slots })?;
         let boot_id = files::boot_id();
         let path = dir.join("counters");
         let created = if files::exists(&path)? {
@@ -79,7 +115,8 @@ impl Ledger {
         counters.check(&found, slots, bytes)?;
         let clock = clock_of(&found, boot_id, wall, now);
         let map = counters.map()?;
-        let mapping = Arc::new(Mapping { map, offset: PAGE_BYTES, slots, _lock: lock });
+        let lock = Mutex::new(Some(lock));
+        let mapping = Arc::new(Mapping { map, offset: PAGE_BYTES, slots, lock });
         let (table, recovered) =
             SlotTable::over_map(Arc::clone(&mapping), found.hash_key, clock, now);
         let header = Header {
@@ -91,6 +128,7 @@ impl Ledger {
         };
         counters.write_header(&header)?;
         Ok(Self {
+            dir: dir.to_owned(),
             table: Arc::new(table),
             mapping,
             counters,
@@ -127,10 +165,43 @@ impl Ledger {
 
     /// Syncs and marks the ledger as closed in order. Shards have stopped: what they count after
     /// this is kept, but not marked.
-    pub fn close(self) -> Result<(), LedgerError> {
+    pub fn close(mut self) -> Result<(), LedgerError> {
+        self.release()
+    }
+
+    /// Like [`Ledger::close`], for a successor that opens it next, or for [`Ledger::resume`].
+    pub fn release(&mut self) -> Result<(), LedgerError> {
         self.sync()?;
-        let generation = self.header.generation.wrapping_add(1);
-        self.counters.write_header(&Header { generation, clean: true, ..self.header })
+        self.mark(true)
+    }
+
+    /// Goes on after [`Ledger::release`], because the successor failed. It may have got as far as
+    /// opening the ledger, and must be gone; nobody here may be charging.
+    pub fn resume(&mut self, now: Instant) -> Result<Recovered, LedgerError> {
+        files::name_holder(&self.dir, &self.lock()?)?;
+        self.header.generation = self.counters.read_header()?.generation;
+        let recovered = self.table.recover(now);
+        self.mark(false)?;
+        Ok(recovered)
+    }
+
+    /// Leaves the ledger to a successor, which holds the lock as well: from here on its death
+    /// frees it.
+    pub fn give_up(self) {
+        self.mapping.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// A copy of the lock, which holds it too.
+    pub fn lock(&self) -> Result<File, LedgerError> {
+        let lock = self.mapping.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = lock.as_ref().expect("given up with the ledger only");
+        lock.try_clone().map_err(|source| LedgerError::io("copy the lock of", &self.dir, source))
+    }
+
+    fn mark(&mut self, clean: bool) -> Result<(), LedgerError> {
+        self.header.generation = self.header.generation.wrapping_add(1);
+        self.header.clean = clean;
+        self.counters.write_header(&self.header)
     }
 }
 

@@ -167,6 +167,8 @@ pub struct ShardMetrics {
     pub tunnel_bytes_out: Counter,
     /// Connections ended by a bug of the gateway itself.
     pub panics: Counter,
+    /// Grows each second for as long as the shard turns; for the watchdog.
+    pub beats: Counter,
     timeouts: [Counter; Timeout::ALL.len()],
     /// From a request's first byte to its answer's last.
     pub latency: Histogram,

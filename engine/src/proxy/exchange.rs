@@ -43,6 +43,8 @@ pub async fn exchange<R: Runtime>(shard: Rc<Shard<R>>, desk: Rc<Desk<R>>) {
         let snapshot = shard.snapshot();
         let started = shard.runtime.now();
         let head = read_head(&shard, &snapshot, &mut connection, &mut inbound, started).await;
+        // Until the answer is out, and lingered over.
+        let engaged = shard.engage();
         let read = match head {
             Ok(end) => {
                 let mut store = FieldStore::new();
@@ -89,6 +91,7 @@ pub async fn exchange<R: Runtime>(shard: Rc<Shard<R>>, desk: Rc<Desk<R>>) {
             },
             Err(fault) => refuse_head(&shard, &mut connection, &fault, started).await,
         };
+        drop(engaged);
         desk.finish(connection, after);
     }
 }

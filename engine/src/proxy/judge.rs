@@ -39,6 +39,11 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         if let Some(answer) = self.answer_for_server() {
             return Err(answer);
         }
+        if !self.shard.admits() {
+            account.decision = "refused";
+            let retry_after_ns = Some(1_000_000_000);
+            return Err(Answer { retry_after_ns, ..Answer::new(503, "the gateway hands over") });
+        }
         account.decision = "no-route";
         let route = match self.find_route()? {
             Found::Route(route) => route,

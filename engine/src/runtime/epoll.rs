@@ -100,6 +100,14 @@ impl Stream for EpollStream {
     }
 }
 
+impl Drop for EpollStream {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            each!(self, socket => os::reset_on_close(socket));
+        }
+    }
+}
+
 /// A listening TCP socket.
 pub struct EpollListener {
     inner: TcpListener,

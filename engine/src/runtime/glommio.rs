@@ -129,6 +129,14 @@ impl Stream for GlommioStream {
     }
 }
 
+impl Drop for GlommioStream {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            os::reset_on_close(self);
+        }
+    }
+}
+
 /// A listening TCP socket.
 pub struct GlommioListener {
     inner: std::net::TcpListener,

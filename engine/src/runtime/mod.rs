@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::task::{Context, Poll};
 
 pub mod conformance;
+pub mod descriptors;
 pub mod epoll;
 mod epoll_set;
 pub mod glommio;
@@ -59,6 +60,9 @@ pub fn is_exhausted(error: &io::Error) -> bool {
 
 /// A connected byte stream. Reads and writes are independent: each side remembers its own last
 /// waker, and one task polls both.
+///
+/// Dropping it closes it; dropping it in a panic closes it with a reset, as [`Stream::abort`]: what
+/// was being sent is not whole.
 pub trait Stream: 'static {
     /// Reads into `buf`; `Ok(0)` is the peer's half-close. Reading is synchronous inside the poll:
     /// when this returns `Pending` nothing still refers to `buf`, so an idle connection needs none.

@@ -60,6 +60,13 @@ pub(super) fn give_memory_back() {
     mi_collect(true);
 }
 
+/// Ends a process at once (SIGKILL), if that is allowed.
+pub fn kill(pid: i32) {
+    // SAFETY: a system call that touches no memory of ours. It can fail only for a process that is
+    // gone or not ours, which the caller notices.
+    let _ = unsafe { libc::kill(pid, libc::SIGKILL) };
+}
+
 /// Ties the calling thread to one CPU.
 ///
 /// # Errors
@@ -82,9 +89,25 @@ pub fn pin_current_thread(cpu: usize) -> io::Result<()> {
 /// # Errors
 /// Whatever socket, bind or listen say, `AddrInUse` above all.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = bound(address, true)?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    let socket = bind(address)?;
+    start_listening(&socket)?;
+    Ok(socket)
+}
+
+/// A socket for [`start_listening`]: until then the kernel gives it no connection.
+///
+/// # Errors
+/// Whatever socket or bind say, `AddrInUse` above all.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    bound(address, true).map(Into::into)
+}
+
+/// From now on the kernel accepts connections for it.
+///
+/// # Errors
+/// Whatever listen says.
+pub fn start_listening(socket: &TcpListener) -> io::Result<()> {
+    SockRef::from(socket).listen(BACKLOG)
 }
 
 /// Fails with `AddrInUse` when anybody listens on `address` already, even with `SO_REUSEPORT`: the

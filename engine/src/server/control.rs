@@ -4,18 +4,25 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::unix::net::UnixListener;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 use super::ServerError;
+use super::handover::{self, HandoverError};
 use super::operations::Engine;
 use super::shards::Shards;
-use crate::control::{Operations, serve};
+use super::sync::LedgerSync;
+use super::watchdog::{self, Watchdog};
+use crate::control::{Operations, Successor, serve};
 use crate::runtime::epoll::{self, EpollRuntime};
+use crate::runtime::os;
 use crate::upstream::check::{self, OnChange};
 use crate::upstream::health::Change;
 
@@ -30,6 +37,7 @@ pub(super) struct Sockets {
 /// `ready` is called when signals are obeyed: whoever is told that the engine serves may stop it.
 pub(super) fn run(
     engine: &Arc<Engine>,
+    sync: &LedgerSync,
     shards: Shards,
     sockets: Sockets,
     sample_api: bool,
@@ -51,9 +59,19 @@ pub(super) fn run(
             }));
         let signals = Signals::new().map_err(ServerError::Control)?;
         ready();
-        let outcome = steer(&engine, runtime, shards, signals, drain_timeout).await;
+        let steering = Steering {
+            engine: &engine,
+            sync,
+            served: &served,
+            watchdog: Watchdog::new(shards.count(), os::now()),
+            shards,
+            signals,
+        };
+        let outcome = steering.run(runtime, drain_timeout).await;
         drop(stop);
-        let _ = served.await;
+        if !served.is_finished() {
+            let _ = served.await;
+        }
         outcome
     })
     .map_err(ServerError::Control)?
@@ -75,43 +93,126 @@ impl Signals {
     }
 }
 
-/// Obeys signals and reloads until the engine drains, then waits for the shards.
-async fn steer(
-    engine: &Arc<Engine>,
-    runtime: EpollRuntime,
-    mut shards: Shards,
-    mut signals: Signals,
-    drain_timeout: Duration,
-) -> Result<(), ServerError> {
-    let changed: OnChange = Rc::new(|upstream, backend, change| {
-        let verdict = if change == Change::WentUp { "healthy" } else { "unhealthy" };
-        let reason = backend.last_check();
-        eprintln!("weir: backend {} of {} is {verdict}: {reason}", backend.label, upstream.name);
-    });
-    let begin = || check::start(&runtime, &engine.snapshot().upstreams, &changed);
-    let checks = RefCell::new(begin());
-    // A shard without connections ends as soon as it is told to drain, maybe before we hear of it.
-    let ended_early = loop {
-        tokio::select! {
-            () = engine.reloaded() => { checks.replace(begin()); }
-            () = engine.drained() => break 0,
-            _ = signals.terminate.recv() => engine.drain(),
-            _ = signals.interrupt.recv() => engine.drain(),
-            _ = signals.hang_up.recv() => match engine.reload() {
-                Ok(done) => eprintln!("weir: {done}"),
-                Err(fault) => eprintln!("weir: reload refused, nothing changed:\n{fault}"),
-            },
-            Some(shard) = shards.next_ended() => {
-                if engine.is_draining() { break 1 }
-                return Err(ServerError::ShardLost(shard));
+/// A successor that is shown what there is, and becomes ready.
+type Offered = Pin<Box<dyn Future<Output = Result<Successor, HandoverError>>>>;
+
+/// Resolves with `pending`; never, when there is none.
+async fn ready(pending: &mut Option<Offered>) -> Result<Successor, HandoverError> {
+    match pending {
+        Some(offered) => offered.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What steers the engine from its start to its end.
+struct Steering<'e> {
+    engine: &'e Arc<Engine>,
+    sync: &'e LedgerSync,
+    served: &'e JoinHandle<()>,
+    watchdog: Watchdog,
+    shards: Shards,
+    signals: Signals,
+}
+
+impl Steering<'_> {
+    /// Obeys signals and reloads until the engine drains, then waits for the shards.
+    async fn run(
+        mut self,
+        runtime: EpollRuntime,
+        drain_timeout: Duration,
+    ) -> Result<(), ServerError> {
+        let engine = self.engine;
+        let changed: OnChange = Rc::new(|upstream, backend, change| {
+            let verdict = if change == Change::WentUp { "healthy" } else { "unhealthy" };
+            let reason = backend.last_check();
+            eprintln!(
+                "weir: backend {} of {} is {verdict}: {reason}",
+                backend.label, upstream.name
+            );
+        });
+        let begin = || check::start(&runtime, &engine.snapshot().upstreams, &changed);
+        let checks = RefCell::new(begin());
+        let mut looks = tokio::time::interval(watchdog::LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut lost = Ok(());
+        let mut pending: Option<Offered> = None;
+        // A shard without connections ends as soon as it is told to drain, maybe before we hear of
+        // it.
+        let ended_early = loop {
+            tokio::select! {
+                successor = engine.successor() => match (engine.offer(), &pending) {
+                    (Some(offer), None) => {
+                        eprintln!("weir: process {} asks to take over", successor.pid);
+                        pending = Some(Box::pin(async move {
+                            handover::offer(successor, &offer).await
+                        }));
+                    }
+                    (None, _) => handover::refuse(successor, "it drains").await,
+                    (_, Some(_)) => {
+                        handover::refuse(successor, "another upgrade is under way").await;
+                    }
+                },
+                offered = ready(&mut pending) => {
+                    pending = None;
+                    match self.hand_over(offered).await {
+                        Ok(()) => break 0,
+                        Err(error) => eprintln!("weir: not handed over, and serves on: {error}"),
+                    }
+                }
+                () = engine.reloaded() => { checks.replace(begin()); }
+                () = engine.drained() => break 0,
+                _ = self.signals.terminate.recv() => engine.drain(),
+                _ = self.signals.interrupt.recv() => engine.drain(),
+                _ = self.signals.hang_up.recv() => match engine.reload() {
+                    Ok(done) => eprintln!("weir: {done}"),
+                    Err(fault) => eprintln!("weir: reload refused, nothing changed:\n{fault}"),
+                },
+                _ = looks.tick() => if let Err(error) = self.look() {
+                    lost = Err(error);
+                    engine.drain();
+                },
+                Some(shard) = self.shards.next_ended() => {
+                    if engine.is_draining() { break 1 }
+                    return Err(ServerError::ShardLost(shard));
+                }
             }
+        };
+        drop(pending);
+        eprintln!("weir: draining");
+        let left = self.shards.count() - ended_early;
+        let drained = drain(engine, &mut self.shards, left, &mut self.signals, drain_timeout).await;
+        self.shards.join();
+        lost.and(drained)
+    }
+
+    /// Lets a successor that is ready have everything.
+    async fn hand_over(
+        &self,
+        offered: Result<Successor, HandoverError>,
+    ) -> Result<(), HandoverError> {
+        let mut successor = offered?;
+        handover::yield_to(&mut successor, self.engine.handles(), self.sync).await?;
+        self.engine.leave();
+        eprintln!("weir: process {} has taken over", successor.pid);
+        Ok(())
+    }
+
+    /// Looks whether all that the engine is made of still runs. What is lost cannot be had back:
+    /// the engine ends, in order, for a supervisor to start another.
+    fn look(&mut self) -> Result<(), ServerError> {
+        let config = &self.engine.snapshot().config.engine;
+        let found = self.watchdog.look(self.engine.handles(), config.watchdog, os::now());
+        watchdog::act(&found, config.watchdog_action);
+        let parts = [
+            (self.engine.has_lost_log(), "the access log's thread"),
+            (self.sync.has_ended(), "the ledger's thread"),
+            (self.served.is_finished(), "the control plane"),
+        ];
+        match parts.into_iter().find(|(lost, _)| *lost) {
+            Some((_, part)) => Err(ServerError::Lost(part)),
+            None => Ok(()),
         }
-    };
-    eprintln!("weir: draining");
-    let left = shards.count() - ended_early;
-    let outcome = drain(engine, &mut shards, left, &mut signals, drain_timeout).await;
-    shards.join();
-    outcome
+    }
 }
 
 /// Waits for the `left` shards to finish what is in flight; a second signal cuts it short.

@@ -5,27 +5,28 @@
 //! for several shards, the ledger's disk.
 
 mod control;
+mod handover;
 mod operations;
+mod panics;
+mod prepare;
 mod shards;
+mod sockets;
 mod sync;
+mod watchdog;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use crate::access_log::LogSink;
-use crate::config::Config;
-use crate::control::{SocketError, SocketFile, bind};
+use crate::config::{Config, EngineConfig};
+use crate::control::SocketError;
 use crate::ledger::{Ledger, LedgerError};
 use crate::runtime::os;
 use crate::runtime::probe::{IoUringUnavailable, choose};
-use crate::snapshot::{Snapshot, SnapshotError};
-use crate::upstream::Registry;
-use operations::Engine;
-use shards::Shards;
-use sync::LedgerSync;
+use crate::snapshot::SnapshotError;
+pub use handover::HandoverError;
+use handover::Predecessor;
+use prepare::Prepared;
 
 /// Why the engine did not start, or did not end in order. One line each.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,10 @@ pub enum ServerError {
     Shard { shard: usize, reason: String },
     #[error("shard {0} ended before its time")]
     ShardLost(usize),
+    #[error("cannot take over: {0}")]
+    Handover(#[from] HandoverError),
+    #[error("{0} ended by a panic, and this engine with it")]
+    Lost(&'static str),
     #[error("the control plane did not start: {0}")]
     Control(io::Error),
     #[error("requests were still in flight when drain_timeout passed, and were cut off")]
@@ -64,99 +69,41 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-/// Runs until told to stop, by a signal or by `weirctl drain`. `config_path` is read again on
-/// reload; `ready` is called once, when every listener serves, with the lines that say how.
-pub fn run(
-    config: Config,
-    config_path: PathBuf,
-    ready: impl FnOnce(&str),
-) -> Result<(), ServerError> {
-    let chosen = choose(config.engine.runtime)?;
+/// What is to be run.
+pub struct Launch {
+    pub config: Config,
+    /// Read again on reload.
+    pub config_path: PathBuf,
+    /// The control socket of a running engine to take over from.
+    pub predecessor: Option<PathBuf>,
+}
+
+/// Runs until told to stop, by a signal or by `weirctl drain`, or until a successor takes over.
+/// `ready` is called once, when every listener serves, with the lines that say how.
+pub fn run(launch: Launch, ready: impl FnOnce(&str)) -> Result<(), ServerError> {
+    panics::install();
     raise_descriptor_limit();
-    let cpus = shards::placement(&config.engine.shards)?;
-    let ledger = Ledger::open(&config.engine.ledger, config.engine.slots, os::wall(), os::now())?;
-    let sockets = listen(&config, cpus.len())?;
-    let (socket, socket_file) = bind(&config.control.socket)?;
-    let pages_path = pages_path(&config.engine.ledger);
-    let (pages, pages_file) = bind(&pages_path)?;
-    let log = LogSink::start(&config.access_log, cpus.len()).map_err(ServerError::AccessLog)?;
-
-    let mut registry = Registry::default();
-    let sample_api = config.control.sample_api;
-    let drain_timeout = config.engine.drain_timeout;
-    let snapshot = Arc::new(Snapshot::build(config, 1, &mut registry, Some(&pages_path))?);
-    let addresses = sockets.addresses;
-    let shards = Shards::start(&chosen, cpus, sockets.by_shard, &snapshot, &ledger, log.as_ref())?;
-    let engine = Arc::new(Engine::new(operations::Parts {
-        config_path,
-        pages_path,
-        chosen,
-        addresses,
-        snapshot,
-        registry,
-        handles: shards.handles(),
-        table: ledger.table(),
-        ledger_path: ledger.path().to_owned(),
-        log,
-    }));
-    let ledger_sync = LedgerSync::start(ledger);
-    let sockets = control::Sockets { pages, socket };
-    let ready = || ready(&engine.banner());
-    let outcome = control::run(&engine, shards, sockets, sample_api, drain_timeout, ready);
-    drop::<[SocketFile; 2]>([socket_file, pages_file]);
-    engine.stop_log();
-    ledger_sync.stop()?;
-    outcome
-}
-
-/// The pages' socket lives in the ledger's folder, which is this engine's alone.
-fn pages_path(ledger: &Path) -> PathBuf {
-    ledger.join("pages.sock")
-}
-
-/// The listening sockets, bound once for each shard.
-struct Sockets {
-    /// In the order of the configuration's listeners.
-    addresses: Vec<(String, SocketAddr)>,
-    by_shard: Vec<Vec<TcpListener>>,
-}
-
-fn listen(config: &Config, shards: usize) -> Result<Sockets, ServerError> {
-    let mut sockets = Sockets { addresses: Vec::new(), by_shard: Vec::new() };
-    sockets.by_shard.resize_with(shards, Vec::new);
-    for listener in &config.listeners {
-        let mut address = listener.address;
-        let failed = |source| ServerError::Listen { address, source };
-        wait_until_unshared(address).map_err(failed)?;
-        for shard in &mut sockets.by_shard {
-            let failed = |source| ServerError::Listen { address, source };
-            let socket = os::listen(address).map_err(failed)?;
-            // With port 0 the first shard's port is everybody's.
-            address = socket.local_addr().map_err(failed)?;
-            shard.push(socket);
-        }
-        sockets.addresses.push((listener.name.clone(), address));
-    }
-    Ok(sockets)
-}
-
-/// How long a predecessor may take to let go of its addresses.
-const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(1);
-const PREDECESSOR_PAUSE: Duration = Duration::from_millis(5);
-
-/// Refuses an address that somebody listens on, after some patience: the kernel takes down what an
-/// io_uring held, listeners included, only after the killed process is gone, and a supervisor
-/// starts the next one at once.
-fn wait_until_unshared(address: SocketAddr) -> io::Result<()> {
-    let deadline = os::now() + PREDECESSOR_TIMEOUT;
-    loop {
-        match os::ensure_unshared(address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && os::now() < deadline => {
-                std::thread::park_timeout(PREDECESSOR_PAUSE);
-            }
-            settled => return settled,
-        }
-    }
+    let engine = EngineConfig::clone(&launch.config.engine);
+    let (ledger, slots) = (engine.ledger.as_path(), engine.slots);
+    let Some(socket) = launch.predecessor.clone() else {
+        let chosen = choose(engine.runtime)?;
+        let cpus = shards::placement(&engine.shards)?;
+        let ledger = Ledger::open(ledger, slots, os::wall(), os::now())?;
+        let prepared = Prepared::new(launch, chosen, cpus, Vec::new());
+        return Prepared::serve(prepared, ledger, ready);
+    };
+    let (mut predecessor, sockets) = Predecessor::greet(&socket)?;
+    Ledger::check_successor(ledger, slots, &predecessor.lock)?;
+    let chosen = choose(engine.runtime)?;
+    let cpus = shards::placement(&engine.shards)?;
+    let prepared = Prepared::new(launch, chosen, cpus, sockets)?;
+    predecessor.await_ledger()?;
+    let lock = predecessor.lock.try_clone().map_err(HandoverError::from)?;
+    let ledger = Ledger::take_over(ledger, slots, os::wall(), os::now(), lock)?;
+    predecessor.await_turn()?;
+    eprintln!("weir: takes over from process {}", predecessor.pid);
+    drop(predecessor);
+    Prepared::serve(Ok(prepared), ledger, ready)
 }
 
 /// A gateway needs two descriptors for each request in flight; the soft default of 1,024 is meant
@@ -171,23 +118,4 @@ fn raise_descriptor_limit() {
     // SAFETY: `limit` is initialised and outlives the call. A refusal leaves the old limit, which
     // shows as accept errors in the metrics.
     let _ = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_waited_for_but_not_for_ever() {
-        let held = os::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
-        let address = held.local_addr().expect("is bound");
-        let error = wait_until_unshared(address).expect_err("somebody listens");
-        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        let predecessor = std::thread::spawn(move || {
-            std::thread::park_timeout(PREDECESSOR_PAUSE * 20);
-            drop(held);
-        });
-        wait_until_unshared(address).expect("it is let go");
-        predecessor.join().expect("ends");
-    }
 }

@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use weir_protocol::control::{BackendStatus, ShardStatus, Status};
 
+use super::handover::Offer;
+use super::panics;
 use super::shards::ShardHandle;
 use crate::access_log::LogSink;
 use crate::config::Config;
-use crate::control::Operations;
+use crate::control::{Operations, Successor};
 use crate::metrics::{Family, Kind, render, summary};
 use crate::runtime::probe::{Chosen, RuntimeKind};
 use crate::runtime::{Instant, os, ring};
@@ -33,6 +35,7 @@ pub(super) struct Parts {
     pub(super) table: Arc<SlotTable>,
     pub(super) ledger_path: PathBuf,
     pub(super) log: Option<LogSink>,
+    pub(super) offer: Offer,
 }
 
 /// The running engine, as the control plane sees it.
@@ -50,6 +53,10 @@ pub(super) struct Engine {
     draining: AtomicBool,
     drain: Notify,
     reload: Notify,
+    /// What a successor would get; gone with the first step towards the end.
+    offer: Mutex<Option<Arc<Offer>>>,
+    successor: Mutex<Option<Successor>>,
+    succession: Notify,
 }
 
 /// What a reload replaces.
@@ -74,6 +81,9 @@ impl Engine {
             draining: AtomicBool::new(false),
             drain: Notify::new(),
             reload: Notify::new(),
+            offer: Mutex::new(Some(Arc::new(parts.offer))),
+            successor: Mutex::new(None),
+            succession: Notify::new(),
         }
     }
 
@@ -114,6 +124,27 @@ impl Engine {
         self.drain.notified().await;
     }
 
+    /// Resolves when a successor asks for what this engine has.
+    pub(super) async fn successor(&self) -> Successor {
+        loop {
+            self.succession.notified().await;
+            if let Some(successor) = lock(&self.successor).take() {
+                return successor;
+            }
+        }
+    }
+
+    /// What a successor gets; nothing once the engine drains.
+    pub(super) fn offer(&self) -> Option<Arc<Offer>> {
+        lock(&self.offer).clone()
+    }
+
+    /// The successor has taken over: this engine drains, and keeps nothing that is the other's.
+    pub(super) fn leave(&self) {
+        lock(&self.offer).take();
+        self.draining.store(true, Ordering::Release);
+    }
+
     pub(super) fn stop_shards(&self) {
         self.handles.iter().for_each(|shard| shard.mailbox.send(Command::Stop));
     }
@@ -123,6 +154,15 @@ impl Engine {
         if let Some(log) = lock(&self.log).take() {
             log.stop();
         }
+    }
+
+    /// Whether the log's thread has ended while it was needed.
+    pub(super) fn has_lost_log(&self) -> bool {
+        lock(&self.log).as_ref().is_some_and(LogSink::has_ended)
+    }
+
+    pub(super) fn handles(&self) -> &[ShardHandle] {
+        &self.handles
     }
 
     fn runtime(&self) -> &'static str {
@@ -149,12 +189,26 @@ impl Engine {
             in_flight = in_flight.with(&labels, backend.in_flight);
             failures = failures.with(&labels, backend.failures);
         }
+        let mut stalled =
+            Family::new(Kind::Gauge, "weir_shard_stalled", "1 if the shard does not turn.");
+        let mut stalls = Family::new(
+            Kind::Counter,
+            "weir_shard_stalls_total",
+            "How often the watchdog found that a shard did not turn.",
+        );
+        for (id, shard) in self.handles.iter().enumerate() {
+            let id = id.to_string();
+            stalled = stalled.with(&[("shard", &id)], shard.stalls.now.get());
+            stalls = stalls.with(&[("shard", &id)], shard.stalls.total.get());
+        }
         let used = Family::new(Kind::Gauge, "weir_slots_used", "Slots of the limit table in use.");
         let capacity = Family::new(Kind::Gauge, "weir_slots_capacity", "Slots of the limit table.");
         vec![
             healthy,
             in_flight,
             failures,
+            stalled,
+            stalls,
             used.with(&[], occupancy.used as u64),
             capacity.with(&[], occupancy.capacity as u64),
         ]
@@ -191,6 +245,8 @@ impl Operations for Engine {
             ledger: self.ledger_path.display().to_string(),
             slots_used: occupancy.used as u64,
             slots_capacity: occupancy.capacity as u64,
+            panics: panics::count(),
+            last_panic: panics::last(),
         }
     }
 
@@ -253,9 +309,17 @@ impl Operations for Engine {
 
     fn drain(&self) {
         if !self.draining.swap(true, Ordering::Release) {
+            // Before the shards close theirs: nobody is let in by a copy.
+            lock(&self.offer).take();
             self.handles.iter().for_each(|shard| shard.mailbox.send(Command::Drain));
             self.drain.notify_one();
         }
+    }
+
+    fn hand_over(&self, successor: Successor) {
+        // A later one takes the place of one that nobody has looked at yet.
+        *lock(&self.successor) = Some(successor);
+        self.succession.notify_one();
     }
 }
 
@@ -270,6 +334,9 @@ fn shard_status((id, shard): (usize, &ShardHandle)) -> ShardStatus {
         errors: metrics.server_errors(),
         bytes_in: metrics.bytes_in.get(),
         bytes_out: metrics.bytes_out.get(),
+        panics: metrics.panics.get(),
+        stalled: shard.stalls.now.get() != 0,
+        stalls: shard.stalls.total.get(),
     }
 }
 

@@ -9,15 +9,16 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::ServerError;
+use super::watchdog::Stalls;
 use crate::access_log::LogSink;
 use crate::config;
-use crate::ledger::Ledger;
 use crate::metrics::ShardMetrics;
 use crate::runtime::epoll::EpollListener;
 use crate::runtime::glommio::GlommioListener;
 use crate::runtime::probe::{Chosen, RuntimeKind};
 use crate::runtime::{Runtime, epoll, glommio};
 use crate::shard::{self, Command, Mailbox, ShardSetup};
+use crate::slots::SlotTable;
 use crate::snapshot::Snapshot;
 
 /// How the control plane reaches a shard.
@@ -26,6 +27,7 @@ pub(super) struct ShardHandle {
     pub(super) cpu: Option<usize>,
     pub(super) mailbox: Arc<Mailbox<Command>>,
     pub(super) metrics: Arc<ShardMetrics>,
+    pub(super) stalls: Arc<Stalls>,
 }
 
 pub(super) struct Shards {
@@ -36,51 +38,84 @@ pub(super) struct Shards {
 struct Running {
     handle: ShardHandle,
     thread: JoinHandle<()>,
+    work: mpsc::Sender<Work>,
+    answers: mpsc::Receiver<Result<(), String>>,
+}
+
+/// What a shard's executor waits for.
+struct Work {
+    setup: ShardSetup,
+    listeners: Vec<(usize, TcpListener)>,
+}
+
+/// What all shards share.
+pub(super) struct Common<'c> {
+    pub(super) snapshot: &'c Arc<Snapshot>,
+    pub(super) table: &'c Arc<SlotTable>,
+    pub(super) log: Option<&'c LogSink>,
 }
 
 impl Shards {
-    /// Starts one thread for each entry of `cpus`, and waits until all of them serve.
-    pub(super) fn start(
-        chosen: &Chosen,
-        cpus: Vec<Option<usize>>,
-        sockets: Vec<Vec<TcpListener>>,
-        snapshot: &Arc<Snapshot>,
-        ledger: &Ledger,
-        log: Option<&LogSink>,
-    ) -> Result<Self, ServerError> {
-        let (started, starts) = mpsc::channel();
+    /// Starts one thread for each entry of `cpus`, and waits until all have their executor. They
+    /// serve nobody yet; dropped, they end.
+    pub(super) fn start(chosen: &Chosen, cpus: Vec<Option<usize>>) -> Result<Self, ServerError> {
         let (end, ended) = unbounded_channel();
         let mut running = Vec::new();
-        for (id, (cpu, listeners)) in cpus.into_iter().zip(sockets).enumerate() {
+        for (id, cpu) in cpus.into_iter().enumerate() {
             let handle = ShardHandle {
                 cpu,
                 mailbox: Arc::new(Mailbox::default()),
                 metrics: Arc::new(ShardMetrics::default()),
+                stalls: Arc::default(),
             };
+            let (work, works) = mpsc::channel();
+            let (answer, answers) = mpsc::channel();
+            let (kind, end) = (chosen.kind, Ended(id, end.clone()));
+            let live = move || {
+                let _end = end;
+                live(kind, cpu, &works, &answer);
+            };
+            let thread =
+                std::thread::Builder::new()
+                    .name(format!("weir-shard-{id}"))
+                    .spawn(live)
+                    .map_err(|error| ServerError::Shard { shard: id, reason: error.to_string() })?;
+            running.push(Running { handle, thread, work, answers });
+        }
+        let shards = Self { running, ended };
+        shards.wait()?;
+        Ok(shards)
+    }
+
+    /// Has every shard serve its sockets, and waits until all do.
+    pub(super) fn serve(
+        &self,
+        common: &Common<'_>,
+        sockets: Vec<Vec<(usize, TcpListener)>>,
+    ) -> Result<(), ServerError> {
+        for (id, (shard, listeners)) in self.running.iter().zip(sockets).enumerate() {
             let setup = ShardSetup {
                 id,
-                mailbox: Arc::clone(&handle.mailbox),
-                snapshot: Arc::clone(snapshot),
-                table: ledger.table(),
-                metrics: Arc::clone(&handle.metrics),
-                log: log.map(LogSink::new_shard),
+                mailbox: Arc::clone(&shard.handle.mailbox),
+                snapshot: Arc::clone(common.snapshot),
+                table: Arc::clone(common.table),
+                metrics: Arc::clone(&shard.handle.metrics),
+                log: common.log.map(LogSink::new_shard),
             };
-            let (kind, started, end) = (chosen.kind, started.clone(), Ended(id, end.clone()));
-            let serve = move || {
-                let _end = end;
-                serve(kind, cpu, setup, listeners, &started);
-            };
-            let thread = std::thread::Builder::new()
-                .name(format!("weir-shard-{id}"))
-                .spawn(serve)
-                .map_err(|error| ServerError::Shard { shard: id, reason: error.to_string() })?;
-            running.push(Running { handle, thread });
+            // A thread that is gone shows in what it does not answer.
+            let _ = shard.work.send(Work { setup, listeners });
         }
-        drop(started);
-        for (shard, result) in starts.iter().take(running.len()) {
-            result.map_err(|reason| ServerError::Shard { shard, reason })?;
+        self.wait()
+    }
+
+    /// Waits for an answer of each.
+    fn wait(&self) -> Result<(), ServerError> {
+        for (shard, running) in self.running.iter().enumerate() {
+            let answer = running.answers.recv();
+            let answer = answer.unwrap_or_else(|_| Err("its thread ended".to_owned()));
+            answer.map_err(|reason| ServerError::Shard { shard, reason })?;
         }
-        Ok(Self { running, ended })
+        Ok(())
     }
 
     pub(super) fn handles(&self) -> Vec<ShardHandle> {
@@ -115,44 +150,47 @@ impl Drop for Ended {
     }
 }
 
-type Started = mpsc::Sender<(usize, Result<(), String>)>;
+type Answer = mpsc::Sender<Result<(), String>>;
 
-fn serve(
-    kind: RuntimeKind,
-    cpu: Option<usize>,
-    setup: ShardSetup,
-    listeners: Vec<TcpListener>,
-    started: &Started,
-) {
-    let id = setup.id;
-    let tell = |result| drop(started.send((id, result)));
+/// A shard's thread: an executor, then its work. Nobody else is on the executor while it waits for
+/// that, so the thread may block.
+fn live(kind: RuntimeKind, cpu: Option<usize>, works: &mpsc::Receiver<Work>, answer: &Answer) {
     let outcome = match kind {
-        RuntimeKind::Glommio => glommio::run(cpu, |runtime| async {
-            let adopted: io::Result<Vec<_>> =
-                listeners.into_iter().map(GlommioListener::adopt).collect();
-            match adopted.and_then(|listeners| Ok((listeners, runtime.parking()?))) {
-                Ok((listeners, parking)) => {
-                    tell(Ok(()));
-                    shard::run(runtime, setup, listeners, parking).await;
-                }
-                Err(error) => tell(Err(error.to_string())),
-            }
-        }),
-        RuntimeKind::Epoll => epoll::run(cpu, |runtime| async {
-            let adopted: io::Result<Vec<_>> =
-                listeners.into_iter().map(EpollListener::adopt).collect();
-            match adopted.and_then(|listeners| Ok((listeners, runtime.parking()?))) {
-                Ok((listeners, parking)) => {
-                    tell(Ok(()));
-                    shard::run(runtime, setup, listeners, parking).await;
-                }
-                Err(error) => tell(Err(error.to_string())),
-            }
-        }),
+        RuntimeKind::Glommio => {
+            glommio::run(cpu, |runtime| work(runtime, works, answer, GlommioListener::adopt))
+        }
+        RuntimeKind::Epoll => {
+            epoll::run(cpu, |runtime| work(runtime, works, answer, EpollListener::adopt))
+        }
     };
     if let Err(error) = outcome {
-        tell(Err(error.to_string()));
+        tell(answer, Err(error.to_string()));
     }
+}
+
+async fn work<R: Runtime>(
+    runtime: R,
+    works: &mpsc::Receiver<Work>,
+    answer: &Answer,
+    adopt: fn(TcpListener) -> io::Result<R::Listener>,
+) {
+    tell(answer, Ok(()));
+    // The start was given up, maybe for another shard's fault.
+    let Ok(Work { setup, listeners }) = works.recv() else { return };
+    let adopted: io::Result<Vec<_>> =
+        listeners.into_iter().map(|(index, listener)| Ok((index, adopt(listener)?))).collect();
+    match adopted.and_then(|listeners| Ok((listeners, runtime.parking()?))) {
+        Ok((listeners, parking)) => {
+            tell(answer, Ok(()));
+            shard::run(runtime, setup, listeners, parking).await;
+        }
+        Err(error) => tell(answer, Err(error.to_string())),
+    }
+}
+
+/// Nobody listens any more when the start was given up.
+fn tell(answer: &Answer, result: Result<(), String>) {
+    let _ = answer.send(result);
 }
 
 /// The CPU of each shard.

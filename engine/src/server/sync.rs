@@ -1,41 +1,112 @@
-//! The thread that brings counters to the disk, so that no shard ever waits for it.
+//! The thread that brings counters to the disk, so that no shard ever waits for it; and that hands
+//! the ledger over.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
+use super::ServerError;
 use crate::ledger::{Ledger, LedgerError};
+use crate::runtime::os;
 
 /// What a power loss may cost of counts.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct LedgerSync {
-    stop: Sender<()>,
+    orders: Sender<Order>,
     thread: JoinHandle<Result<(), LedgerError>>,
 }
 
+enum Order {
+    /// No shard charges any more: make the ledger ready for a successor.
+    Release(oneshot::Sender<Result<(), LedgerError>>),
+    /// There was no successor after all.
+    Resume(oneshot::Sender<Result<(), LedgerError>>),
+    /// The successor has it.
+    GiveUp,
+}
+
 impl LedgerSync {
-    pub(super) fn start(ledger: Ledger) -> Self {
-        let (stop, stopped) = channel();
-        let thread = std::thread::spawn(move || sync_until(ledger, &stopped));
-        Self { stop, thread }
+    pub(super) fn start(ledger: Ledger) -> Result<Self, ServerError> {
+        let (orders, received) = channel();
+        let thread = std::thread::Builder::new()
+            .name("weir-ledger".to_owned())
+            .spawn(move || sync_until(ledger, &received))
+            .map_err(ServerError::Control)?;
+        Ok(Self { orders, thread })
     }
 
-    /// Syncs once more and marks the ledger as closed in order.
-    pub(super) fn stop(self) -> Result<(), LedgerError> {
-        drop(self.stop);
-        self.thread.join().expect("the ledger's thread does not panic")
+    /// Whether the thread is gone, which only a panic can do.
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    pub(super) async fn release(&self) -> Result<(), ServerError> {
+        self.ask(Order::Release).await
+    }
+
+    pub(super) async fn resume(&self) -> Result<(), ServerError> {
+        self.ask(Order::Resume).await
+    }
+
+    pub(super) fn give_up(&self) {
+        // A thread that is gone has given up everything.
+        let _ = self.orders.send(Order::GiveUp);
+    }
+
+    async fn ask(
+        &self,
+        order: impl FnOnce(oneshot::Sender<Result<(), LedgerError>>) -> Order,
+    ) -> Result<(), ServerError> {
+        let (answer, answered) = oneshot::channel();
+        let lost = ServerError::Lost("the ledger's thread");
+        if self.orders.send(order(answer)).is_err() {
+            return Err(lost);
+        }
+        Ok(answered.await.map_err(|_| lost)??)
+    }
+
+    /// Syncs once more and marks the ledger as closed in order, unless it is a successor's.
+    pub(super) fn stop(self) -> Result<(), ServerError> {
+        drop(self.orders);
+        Ok(self.thread.join().map_err(|_| ServerError::Lost("the ledger's thread"))??)
     }
 }
 
-fn sync_until(ledger: Ledger, stopped: &Receiver<()>) -> Result<(), LedgerError> {
-    let mut reported = false;
-    while stopped.recv_timeout(SYNC_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-        if let Err(error) = ledger.sync()
-            && !std::mem::replace(&mut reported, true)
-        {
-            eprintln!("weir: {error}");
+fn sync_until(mut ledger: Ledger, orders: &Receiver<Order>) -> Result<(), LedgerError> {
+    let (mut reported, mut released) = (false, false);
+    loop {
+        match orders.recv_timeout(SYNC_INTERVAL) {
+            Err(RecvTimeoutError::Timeout) if released => {}
+            Err(RecvTimeoutError::Timeout) => {
+                if let Err(error) = ledger.sync()
+                    && !std::mem::replace(&mut reported, true)
+                {
+                    eprintln!("weir: {error}");
+                }
+            }
+            // Whoever asked may have given up waiting.
+            Ok(Order::Release(answer)) => {
+                released = true;
+                let _ = answer.send(ledger.release());
+            }
+            Ok(Order::Resume(answer)) => {
+                released = false;
+                let _ = answer.send(ledger.resume(os::now()).map(drop));
+            }
+            Ok(Order::GiveUp) => {
+                ledger.give_up();
+                return wait_for_the_end(orders);
+            }
+            Err(RecvTimeoutError::Disconnected) => return ledger.close(),
         }
     }
-    ledger.close()
+}
+
+/// The thread stays, so that its end goes on meaning a panic.
+fn wait_for_the_end(orders: &Receiver<Order>) -> Result<(), LedgerError> {
+    while orders.recv().is_ok() {}
+    Ok(())
 }

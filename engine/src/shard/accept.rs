@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::arrival::arrive;
-use super::{Service, Shard};
+use super::{Service, Shard, Stage};
 use crate::runtime::{Listener, Runtime, Timer};
 
 /// After an error the listener rests: descriptors do not come back by asking again at once.
@@ -37,7 +37,7 @@ pub(super) async fn accept<R: Runtime, F: Future<Output = ()> + 'static>(
     shard.stopped_accepting();
 }
 
-/// The next connection, or `None` once the shard drains and the backlog is empty.
+/// The next connection, or `None` once the shard drains and the backlog is empty, or is another's.
 async fn next<R: Runtime>(
     shard: &Shard<R>,
     listener: &R::Listener,
@@ -45,11 +45,15 @@ async fn next<R: Runtime>(
 ) -> Option<io::Result<(R::Stream, SocketAddr)>> {
     let mut accept = pin!(listener.accept());
     poll_fn(|cx| {
-        if shard.is_draining() {
-            return Poll::Ready(listener.try_accept().transpose());
-        }
-        if let Poll::Ready(accepted) = accept.as_mut().poll(cx) {
-            return Poll::Ready(Some(accepted));
+        match shard.stage() {
+            Stage::Serving | Stage::Winding => {
+                if let Poll::Ready(accepted) = accept.as_mut().poll(cx) {
+                    return Poll::Ready(Some(accepted));
+                }
+            }
+            Stage::Paused | Stage::Closed => {}
+            Stage::Left => return Poll::Ready(None),
+            Stage::Draining => return Poll::Ready(listener.try_accept().transpose()),
         }
         // Registers this task for `Timers::wake_all`.
         let _ = wake.poll_expired(cx);

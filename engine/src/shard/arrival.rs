@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use weir_protocol::proxy_protocol::{self, Command};
 
-use super::connection::{Connection, LAST_CHANCE, contain, spawn};
+use super::connection::{Connection, LAST_CHANCE, spawn};
+use super::contain::contain;
 use super::secure::secured;
 use super::{Entered, Service, Shard};
 use crate::metrics::Timeout;
@@ -145,7 +146,7 @@ async fn read_header<R: Runtime>(
                 Err(_) => return Poll::Ready(Err(Unheard::Malformed)),
             }
         }
-        if shard.is_draining() && !std::mem::replace(&mut last_chance, true) {
+        if shard.stage().closes_idle() && !std::mem::replace(&mut last_chance, true) {
             timer.arm(shard.runtime.now() + LAST_CHANCE);
         }
         timer.poll_expired(cx).map(|()| Err(Unheard::TimedOut))

@@ -2,14 +2,11 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-
+use super::contain::contain;
 use super::lot::PARK_AFTER;
 use super::{Class, Input, Place, Service, Shard};
 use crate::metrics::Timeout;
@@ -61,19 +58,6 @@ pub(super) fn spawn<R: Runtime, F: Future<Output = ()> + 'static>(
 ) {
     let shard = &service.shard;
     shard.runtime.spawn(contain(shard, serve(Rc::clone(service), connection)));
-}
-
-/// A panic ends its connection, not the shard.
-pub(super) fn contain<R: Runtime, T: Future<Output = ()>>(
-    shard: &Shard<R>,
-    task: T,
-) -> impl Future<Output = ()> + use<R, T> {
-    let metrics = Arc::clone(&shard.metrics);
-    async move {
-        if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-            metrics.panics.increment();
-        }
-    }
 }
 
 /// What an idle connection was waiting for.
@@ -144,14 +128,19 @@ async fn first_bytes<R: Runtime>(
                 return Poll::Ready(Next::Request(input));
             }
             Poll::Ready(_) => return Poll::Ready(Next::End),
-            Poll::Pending if shard.is_draining() && connection.requests > 0 => {
+            Poll::Pending if shard.stage().closes_idle() && connection.requests > 0 => {
                 return Poll::Ready(Next::End);
             }
             Poll::Pending => {}
         }
         // A new connection's request may have arrived unseen: no runtime looks before it was told.
-        if shard.is_draining() && !std::mem::replace(&mut last_chance, true) {
-            deadline = shard.runtime.now() + LAST_CHANCE;
+        let closes = shard.stage().closes_idle();
+        if std::mem::replace(&mut last_chance, closes) != closes {
+            // Back again: no successor took over after all.
+            deadline = match closes {
+                true => shard.runtime.now() + LAST_CHANCE,
+                false => connection.idle_since + idle_timeout,
+            };
             connection.timer.arm(deadline);
         }
         connection.timer.poll_expired(cx).map(|()| {

@@ -170,7 +170,7 @@ impl<R: Runtime> Lot<R> {
             Poll::Ready(Err(_)) => shard.parked_sweep.arm(shard.runtime.now() + SWEEP),
             Poll::Pending => {}
         }
-        if shard.is_draining() && self.entries.borrow().len() > 0 {
+        if shard.stage().closes_idle() && self.entries.borrow().len() > 0 {
             return Poll::Ready(Event::Drain);
         }
         if self.settle.poll_expired(cx).is_ready() {

@@ -6,6 +6,7 @@ mod address_table;
 mod arrival;
 mod buffers;
 mod connection;
+mod contain;
 mod date;
 mod lot;
 mod mailbox;
@@ -13,24 +14,29 @@ mod place;
 mod random;
 mod secure;
 mod slab;
+mod snapshot;
+mod stage;
 mod tunnels;
 mod worker;
 
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::future::poll_fn;
 use std::net::IpAddr;
-use std::ops::Deref;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 pub use address_table::{AddressTable, Claim, Entered};
 pub use buffers::{Buffers, Class, Input, Output};
 pub use connection::Connection;
 pub use mailbox::Mailbox;
 pub use random::Random;
+pub use snapshot::ShardSnapshot;
+pub use stage::Stage;
 pub use tunnels::{TunnelPlace, Tunnels};
 pub use worker::Desk;
 
@@ -41,6 +47,7 @@ use crate::proxy::{Pool, exchange};
 use crate::runtime::{Runtime, Timer, Timers};
 use crate::slots::SlotTable;
 use crate::snapshot::Snapshot;
+use contain::essential;
 use date::DateCache;
 use lot::Lot;
 use place::Place;
@@ -49,12 +56,18 @@ use worker::Workers;
 /// How long a log line may wait in its shard.
 const LOG_DELAY: Duration = Duration::from_millis(100);
 
+/// How often a shard shows that it turns.
+pub const BEAT: Duration = Duration::from_secs(1);
+
 /// What the control plane tells a shard.
 pub enum Command {
     /// Requests that begin from now on use this configuration.
     Snapshot(Arc<Snapshot>),
     /// Accept no more, close what is idle, finish what is in flight, then end.
     Drain,
+    /// Go a step on the way to a successor, or back to serving. Answered when that is done: for
+    /// [`Stage::Paused`], when every connection left has its decision.
+    Enter(Stage, oneshot::Sender<()>),
     /// End now.
     Stop,
 }
@@ -68,12 +81,6 @@ pub struct ShardSetup {
     pub metrics: Arc<ShardMetrics>,
     /// `None` when there is no access log.
     pub log: Option<ShardLog>,
-}
-
-/// A snapshot as one shard holds it: its reference count and the balancers' cursors stay here.
-pub struct ShardSnapshot {
-    shared: Arc<Snapshot>,
-    cursors: Vec<Cell<usize>>,
 }
 
 pub struct Shard<R: Runtime> {
@@ -90,8 +97,12 @@ pub struct Shard<R: Runtime> {
     log: RefCell<Option<ShardLog>>,
     log_flush: Timer,
     date: DateCache,
-    draining: Cell<bool>,
+    stage: Cell<Stage>,
     open: Cell<usize>,
+    /// Connections whose request has been read, or refused, and is not over.
+    engaged: Cell<usize>,
+    /// Told when the connections that are open are the engaged ones.
+    settled: RefCell<Option<oneshot::Sender<()>>>,
     /// When parked connections are next looked through.
     parked_sweep: Timer,
     /// Once there has been a limit by address; where claims are given back.
@@ -99,6 +110,8 @@ pub struct Shard<R: Runtime> {
     /// Listeners that may still bring connections.
     accepting: Cell<usize>,
     last_closed: RefCell<Option<Waker>>,
+    /// A task that the shard cannot do without has panicked.
+    broken: Cell<bool>,
 }
 
 /// What the connections of a shard are served with.
@@ -110,23 +123,26 @@ struct Service<R: Runtime, F> {
     refused: Cell<usize>,
 }
 
-/// Serves `listeners`, which stand in the order of the configuration's, until drained or stopped.
+/// Serves `listeners`, each with its place among the configuration's, until drained or stopped. A
+/// listener may have several sockets here, or none.
 /// `parking` is for connections that are idle.
 pub async fn run<R: Runtime>(
     runtime: R,
     setup: ShardSetup,
-    listeners: Vec<R::Listener>,
+    listeners: Vec<(usize, R::Listener)>,
     parking: R::Parking,
 ) {
     let mailbox = Arc::clone(&setup.mailbox);
     let shard = Rc::new(Shard::new(runtime, setup));
     let runtime = &shard.runtime;
-    runtime.spawn(shard.timers.clone().drive(runtime.clone()));
+    let owned = || Rc::clone(&shard);
+    runtime.spawn(essential(owned(), shard.timers.clone().drive(runtime.clone())));
     runtime.spawn({
-        let shard = Rc::clone(&shard);
-        async move { shard.pool.sweep(|| shard.runtime.now()).await }
+        let shard = owned();
+        essential(owned(), async move { shard.pool.sweep(|| shard.runtime.now()).await })
     });
-    runtime.spawn(flush_log(Rc::clone(&shard)));
+    runtime.spawn(essential(owned(), flush_log(owned())));
+    runtime.spawn(essential(owned(), beat(owned())));
     shard.accepting.set(listeners.len());
     let service = Rc::new(Service {
         workers: Workers::new(Rc::clone(&shard), exchange::<R>),
@@ -134,9 +150,10 @@ pub async fn run<R: Runtime>(
         refused: Cell::new(0),
         shard: Rc::clone(&shard),
     });
-    runtime.spawn(lot::tend(Rc::clone(&service)));
-    for (index, listener) in listeners.into_iter().enumerate() {
-        runtime.spawn(accept::accept(Rc::clone(&service), listener, index));
+    runtime.spawn(essential(owned(), lot::tend(Rc::clone(&service))));
+    for (index, listener) in listeners {
+        let task = accept::accept(Rc::clone(&service), listener, index);
+        runtime.spawn(essential(owned(), task));
     }
     obey(&shard, &mailbox).await;
     shard.flush_log_now();
@@ -149,7 +166,7 @@ async fn obey<R: Runtime>(shard: &Shard<R>, mailbox: &Mailbox<Command>) {
             if let Poll::Ready(command) = next.as_mut().poll(cx) {
                 return Poll::Ready(Some(command));
             }
-            if shard.is_drained() {
+            if shard.is_drained() || shard.broken.get() {
                 return Poll::Ready(None);
             }
             *shard.last_closed.borrow_mut() = Some(cx.waker().clone());
@@ -157,13 +174,34 @@ async fn obey<R: Runtime>(shard: &Shard<R>, mailbox: &Mailbox<Command>) {
         });
         match command.await {
             Some(Command::Snapshot(snapshot)) => shard.install(snapshot),
-            Some(Command::Drain) => {
-                shard.draining.set(true);
-                shard.timers.wake_all();
+            // Who has left has less to serve than a drain would.
+            Some(Command::Drain) if shard.stage.get() != Stage::Left => {
+                shard.enter(Stage::Draining);
+            }
+            Some(Command::Drain) => {}
+            Some(Command::Enter(stage, entered)) => {
+                shard.enter(stage);
+                if stage == Stage::Paused {
+                    shard.await_settled(entered);
+                } else {
+                    // Whoever asked may have given up.
+                    let _ = entered.send(());
+                }
             }
             Some(Command::Stop) => return shard.cut_tunnels().await,
             None => return,
         }
+    }
+}
+
+/// Shows that the shard turns, for whoever watches; never returns.
+async fn beat<R: Runtime>(shard: Rc<Shard<R>>) {
+    let timer = shard.timers.timer();
+    loop {
+        let now = shard.runtime.now();
+        shard.metrics.beats.increment();
+        timer.arm(now + BEAT);
+        poll_fn(|cx| timer.poll_expired(cx)).await;
     }
 }
 
@@ -197,10 +235,13 @@ impl<R: Runtime> Shard<R> {
             ))),
             log: RefCell::new(setup.log),
             date: DateCache::default(),
-            draining: Cell::new(false),
+            stage: Cell::new(Stage::Serving),
             open: Cell::new(0),
+            engaged: Cell::new(0),
+            settled: RefCell::new(None),
             accepting: Cell::new(0),
             last_closed: RefCell::new(None),
+            broken: Cell::new(false),
             runtime,
         };
         shard.keep_addresses(&setup.snapshot);
@@ -232,13 +273,9 @@ impl<R: Runtime> Shard<R> {
         self.table.hash("connections_per_address", &[&key[..length]]).as_u64()
     }
 
-    pub fn is_draining(&self) -> bool {
-        self.draining.get()
-    }
-
     /// Whether a drain is over: nobody is here, and nobody will come.
     fn is_drained(&self) -> bool {
-        self.is_draining() && self.open.get() == 0 && self.accepting.get() == 0
+        self.stage().is_final() && self.open.get() == 0 && self.accepting.get() == 0
     }
 
     /// Ends every tunnel with a reset, and waits until they have said so in the log.
@@ -249,9 +286,14 @@ impl<R: Runtime> Shard<R> {
     }
 
     fn tell_if_drained(&self) {
-        if self.is_drained()
-            && let Some(waker) = self.last_closed.borrow_mut().take()
-        {
+        if self.is_drained() {
+            self.wake_obey();
+        }
+    }
+
+    /// Has the task that obeys commands look at the shard again.
+    fn wake_obey(&self) {
+        if let Some(waker) = self.last_closed.borrow_mut().take() {
             waker.wake();
         }
     }
@@ -286,26 +328,5 @@ impl<R: Runtime> Shard<R> {
         if log.as_mut().is_some_and(|log| !log.flush()) {
             self.log_flush.arm(self.runtime.now() + LOG_DELAY);
         }
-    }
-}
-
-impl ShardSnapshot {
-    fn new(shared: Arc<Snapshot>, shard: usize) -> Self {
-        // Shards start at different backends, or a burst of first requests would all meet one.
-        let cursors = shared.upstreams.iter().map(|_| Cell::new(shard)).collect();
-        Self { shared, cursors }
-    }
-
-    /// Where the balancer of an upstream stands.
-    pub fn cursor(&self, upstream: usize) -> &Cell<usize> {
-        &self.cursors[upstream]
-    }
-}
-
-impl Deref for ShardSnapshot {
-    type Target = Snapshot;
-
-    fn deref(&self) -> &Snapshot {
-        &self.shared
     }
 }

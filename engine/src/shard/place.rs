@@ -27,5 +27,6 @@ impl<R: Runtime> Drop for Place<R> {
         self.shard.open.set(open);
         self.shard.metrics.connections_open.set(open as u64);
         self.shard.tell_if_drained();
+        self.shard.tell_if_settled();
     }
 }

@@ -53,7 +53,7 @@ async fn shake_hands<R: Runtime>(
                 if let Poll::Ready(shaken) = stream.poll_handshake(cx) {
                     return Poll::Ready(shaken);
                 }
-                if shard.is_draining() && !std::mem::replace(&mut last_chance, true) {
+                if shard.stage().closes_idle() && !std::mem::replace(&mut last_chance, true) {
                     connection.timer.arm(shard.runtime.now() + LAST_CHANCE);
                 }
                 let expired = connection.timer.poll_expired(cx);

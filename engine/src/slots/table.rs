@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::hash::Hasher;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use memmap2::{MmapRaw, UncheckedAdvice};
 use siphasher::sip::SipHasher13;
@@ -30,14 +30,14 @@ enum Memory {
 }
 
 /// Slots in a file, and what keeps every other process away from them. The lock is given up with
-/// the last user of the map, not before.
+/// the last user of the map, or to a successor once nobody here charges any more.
 pub(crate) struct Mapping {
     /// Shared and writable.
     pub(crate) map: MmapRaw,
     /// Of the first slot, in bytes from the beginning of the map.
     pub(crate) offset: usize,
     pub(crate) slots: usize,
-    pub(crate) _lock: File,
+    pub(crate) lock: Mutex<Option<File>>,
 }
 
 impl Memory {
@@ -100,6 +100,12 @@ impl SlotTable {
         let recovered = recover::recover(table.slots(), clock.at(now).0);
         table.memory.forget_unused();
         (table, recovered)
+    }
+
+    /// Frees what cannot be trusted, after another process has used the slots. Nobody may be
+    /// charging.
+    pub(crate) fn recover(&self, now: Instant) -> Recovered {
+        recover::recover(self.slots(), self.clock.at(now).0)
     }
 
     fn new(memory: Memory, slots: usize, hash_key: [u8; 16], clock: TableClock) -> Self {

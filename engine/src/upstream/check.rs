@@ -3,11 +3,13 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
+use futures_util::FutureExt;
 use weir_protocol::http::{FieldStore, HeadLimits, HeadScanner, Method, parse_response};
 
 use super::health::{Change, CheckResult, Health};
@@ -52,7 +54,7 @@ pub fn start<R: Runtime>(runtime: &R, upstreams: &[Arc<Upstream>], changed: &OnC
                 changed: Rc::clone(changed),
                 stopped: Rc::clone(&stopped),
             };
-            runtime.spawn(checker.run());
+            runtime.spawn(checker.keep_running());
         }
     }
     Checks { stopped }
@@ -68,7 +70,14 @@ struct Checker<R> {
 }
 
 impl<R: Runtime> Checker<R> {
-    async fn run(self) {
+    /// A panic costs one interval, not the checks.
+    async fn keep_running(self) {
+        while AssertUnwindSafe(self.run()).catch_unwind().await.is_err() {
+            self.runtime.sleep_until(self.runtime.now() + self.health.interval).await;
+        }
+    }
+
+    async fn run(&self) {
         let backend = Arc::clone(&self.upstream.backends[self.index]);
         // A reload finds the verdict of the checks before it.
         let mut health = if backend.is_healthy() { Health::Up(0) } else { Health::Down(0) };

@@ -9,10 +9,11 @@
 //!
 //! `length` counts the version byte and the body, and is 1 to [`FRAME_BYTES_MAX`].
 
+use super::handover::{self, FromSuccessor, ToSuccessor, VERSION_BIT};
 use super::{Request, Response};
 
 /// The protocol spoken here. A change to any message's fields is another version.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Bytes of the length field.
 pub const HEADER_BYTES: usize = 4;
@@ -42,17 +43,37 @@ pub enum FrameError {
     Oversize(usize),
     #[error("the peer speaks version {0} of the control protocol, this is version {VERSION}")]
     Version(u8),
+    #[error(
+        "the peer speaks version {0} of the hand-over, this is version {ours}",
+        ours = handover::VERSION
+    )]
+    HandoverVersion(u8),
+    #[error("the peer knows no hand-over")]
+    NoHandover,
     #[error("the frame's body is not a message: {0}")]
     Body(String),
     #[error("the frame has {0} bytes after its message")]
     Trailing(usize),
 }
 
-/// [`Request`] or [`Response`]; nothing else travels in a frame.
-pub trait Message: sealed::Body {}
+/// What travels in a frame: [`Request`], [`Response`], and those of [`handover`].
+pub trait Message: sealed::Body {
+    /// The frame's version byte.
+    const VERSION: u8;
+}
 
-impl Message for Request {}
-impl Message for Response {}
+impl Message for Request {
+    const VERSION: u8 = VERSION;
+}
+impl Message for Response {
+    const VERSION: u8 = VERSION;
+}
+impl Message for FromSuccessor {
+    const VERSION: u8 = handover::VERSION | VERSION_BIT;
+}
+impl Message for ToSuccessor {
+    const VERSION: u8 = handover::VERSION | VERSION_BIT;
+}
 
 /// Keeps bincode's traits out of every signature.
 mod sealed {
@@ -60,6 +81,8 @@ mod sealed {
 
     impl Body for super::Request {}
     impl Body for super::Response {}
+    impl Body for super::FromSuccessor {}
+    impl Body for super::ToSuccessor {}
 }
 
 /// How many bytes follow a length field.
@@ -88,7 +111,7 @@ pub fn encode<M: Message>(message: &M) -> Result<Vec<u8>, FrameError> {
     };
     let mut frame = Vec::with_capacity(HEADER_BYTES + payload);
     frame.extend_from_slice(&length.to_le_bytes());
-    frame.push(VERSION);
+    frame.push(M::VERSION);
     frame.extend_from_slice(&body);
     Ok(frame)
 }
@@ -102,8 +125,12 @@ pub fn decode<M: Message>(payload: &[u8]) -> Result<M, FrameError> {
         return Err(FrameError::Oversize(payload.len()));
     }
     let (&version, body) = payload.split_first().ok_or(FrameError::Empty)?;
-    if version != VERSION {
-        return Err(FrameError::Version(version));
+    if version != M::VERSION {
+        return Err(match (M::VERSION & VERSION_BIT != 0, version & VERSION_BIT != 0) {
+            (false, _) => FrameError::Version(version),
+            (true, false) => FrameError::NoHandover,
+            (true, true) => FrameError::HandoverVersion(version & !VERSION_BIT),
+        });
     }
     let (message, used) = bincode::decode_from_slice(body, CONFIG)
         .map_err(|error| FrameError::Body(error.to_string()))?;

@@ -9,6 +9,7 @@
 //! - bincode is used here only, in the derives below and in [`codec`].
 
 pub mod codec;
+pub mod handover;
 
 #[cfg(test)]
 mod tests;
@@ -29,12 +30,13 @@ pub enum Request {
 
 /// The engine's answer. The order of variants is the wire format: append only.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[expect(clippy::large_enum_variant, reason = "one is made for each answer to a person")]
 pub enum Response {
     Status(Status),
     Backends(Vec<BackendStatus>),
     /// The request was carried out; one line for a person.
     Done(String),
-    /// The request was refused or failed; one line for a person.
+    /// The request was refused or failed; for a person, a line for each reason.
     Failed(String),
 }
 
@@ -66,6 +68,10 @@ pub struct Status {
     /// Slots of the limit table that hold a key.
     pub slots_used: u64,
     pub slots_capacity: u64,
+    /// Panics of the process, whichever thread had them.
+    pub panics: u64,
+    /// Thread, place and message of the last one.
+    pub last_panic: Option<String>,
 }
 
 /// One shard's counters since the engine started.
@@ -84,6 +90,12 @@ pub struct ShardStatus {
     pub errors: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
+    /// Connections and tasks ended by a panic.
+    pub panics: u64,
+    /// Whether the watchdog finds that it does not turn.
+    pub stalled: bool,
+    /// How often that was so.
+    pub stalls: u64,
 }
 
 /// One backend of one upstream, over all shards.

@@ -8,10 +8,10 @@ use proptest::prelude::*;
 #[test]
 fn requests_have_these_bytes() {
     let golden = [
-        (Request::Status, [2, 0, 0, 0, 1, 0]),
-        (Request::Backends, [2, 0, 0, 0, 1, 1]),
-        (Request::Reload, [2, 0, 0, 0, 1, 2]),
-        (Request::Drain, [2, 0, 0, 0, 1, 3]),
+        (Request::Status, [2, 0, 0, 0, 2, 0]),
+        (Request::Backends, [2, 0, 0, 0, 2, 1]),
+        (Request::Reload, [2, 0, 0, 0, 2, 2]),
+        (Request::Drain, [2, 0, 0, 0, 2, 3]),
     ];
     for (request, bytes) in golden {
         assert_eq!(encode(&request).as_deref(), Ok(&bytes[..]), "{request:?}");
@@ -55,6 +55,9 @@ fn a_status_has_these_bytes() {
                 errors: 9,
                 bytes_in: 10,
                 bytes_out: 11,
+                panics: 17,
+                stalled: true,
+                stalls: 18,
                 ..ShardStatus::default()
             },
         ],
@@ -67,12 +70,14 @@ fn a_status_has_these_bytes() {
         ledger: "d".into(),
         slots_used: 15,
         slots_capacity: 16,
+        panics: 19,
+        last_panic: Some("p".into()),
     };
     let mut body = vec![VERSION, 0, 1, b'1', 2, 3];
     body.extend_from_slice(b"\x05epoll\x00\x02");
-    body.extend_from_slice(&[4, 1, 5, 6, 0, 0, 0, 0, 0]);
-    body.extend_from_slice(&[0, 0, 0, 7, 8, 9, 10, 11]);
-    body.extend_from_slice(&[12, 13, 1, b'c', 14, 1, 1, 1, b'l', 1, b'd', 15, 16]);
+    body.extend_from_slice(&[4, 1, 5, 6, 0, 0, 0, 0, 0, 0, 0, 0]);
+    body.extend_from_slice(&[0, 0, 0, 7, 8, 9, 10, 11, 17, 1, 18]);
+    body.extend_from_slice(&[12, 13, 1, b'c', 14, 1, 1, 1, b'l', 1, b'd', 15, 16, 19, 1, 1, b'p']);
     let response = Response::Status(status);
     assert_eq!(encode(&response), Ok(framed(&body)));
     assert_eq!(decode(&body), Ok(response));
@@ -166,25 +171,30 @@ fn request() -> impl Strategy<Value = Request> {
 
 prop_compose! {
     fn shard()(
-        id: u32, cpu: Option<u32>, counters: [u64; 6],
+        id: u32, cpu: Option<u32>, counters: [u64; 8], stalled: bool,
     ) -> ShardStatus {
-        let [connections, requests, limited, errors, bytes_in, bytes_out] = counters;
-        ShardStatus { id, cpu, connections, requests, limited, errors, bytes_in, bytes_out }
+        let [connections, requests, limited, errors, bytes_in, bytes_out, panics, stalls] =
+            counters;
+        ShardStatus {
+            id, cpu, connections, requests, limited, errors, bytes_in, bytes_out, panics, stalled,
+            stalls,
+        }
     }
 }
 
 prop_compose! {
     fn status()(
-        texts: [String; 5], pid: u32, numbers: [u64; 6], draining: bool,
+        texts: [String; 5], pid: u32, numbers: [u64; 7], draining: bool,
+        last_panic: Option<String>,
         shards in prop::collection::vec(shard(), 0..8), listeners: Vec<String>,
     ) -> Status {
         let [version, runtime, runtime_reason, config_path, ledger] = texts;
         let [uptime_s, rings_cooperative, rings_plain, config_generation, slots_used,
-            slots_capacity] = numbers;
+            slots_capacity, panics] = numbers;
         Status {
             version, pid, uptime_s, runtime, runtime_reason, shards, rings_cooperative,
             rings_plain, config_path, config_generation, draining, listeners, ledger,
-            slots_used, slots_capacity,
+            slots_used, slots_capacity, panics, last_panic,
         }
     }
 }

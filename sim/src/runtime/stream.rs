@@ -100,6 +100,15 @@ impl SimStream {
         self.host.net.resets.borrow_mut().remove(&direction)
     }
 
+    /// Makes the coming close a reset.
+    fn mark_reset(&self) {
+        // After a half-close the peer has seen the end already, and notices by writing only.
+        if !self.ended {
+            let direction = self.direction(self.local, self.peer);
+            self.host.net.resets.borrow_mut().insert(direction);
+        }
+    }
+
     /// How much of `length` bytes the next write may take.
     fn cut(&mut self, length: usize) -> usize {
         let most = length.min(SEGMENT_BYTES);
@@ -172,11 +181,7 @@ impl Stream for SimStream {
     }
 
     fn abort(self) {
-        // After a half-close the peer has seen the end already, and notices by writing only.
-        if !self.ended {
-            let direction = self.direction(self.local, self.peer);
-            self.host.net.resets.borrow_mut().insert(direction);
-        }
+        self.mark_reset();
     }
 }
 
@@ -184,6 +189,9 @@ impl Drop for SimStream {
     fn drop(&mut self) {
         // A mark for this end has nobody left to read it.
         self.take_reset();
+        if std::thread::panicking() {
+            self.mark_reset();
+        }
         let Some(inner) = self.inner.take() else { return };
         if !self.ended && !has_room(&inner, &mut Context::from_waker(Waker::noop())) {
             // Without a closer (the host is going down) the stream is dropped with the message.

@@ -13,7 +13,7 @@ use super::super::scalar::{self, DURATION_MAX};
 use super::super::suggest::did_you_mean;
 use super::super::{
     AccessLog, ControlConfig, EngineConfig, ForwardPath, HttpConfig, ListenerConfig, RuntimeChoice,
-    ServerTlsConfig, Shards,
+    ServerTlsConfig, Shards, WatchdogAction,
 };
 use super::forwarding::{proxy_protocol, trusted_proxies};
 use super::policy::forward_path;
@@ -40,6 +40,11 @@ pub(super) const TIMEOUT_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=DU
 /// A gigabyte a second: whoever asks for more asks for nobody.
 const BODY_RATE_MAX: u64 = 1 << 30;
 
+/// Shards show each second that they turn.
+const WATCHDOG: RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(3600);
+const WATCHDOG_ACTIONS: [(&str, WatchdogAction); 2] =
+    [("report", WatchdogAction::Report), ("abort", WatchdogAction::Abort)];
+
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
@@ -49,6 +54,8 @@ impl Default for EngineConfig {
             slots: 65_536,
             drain_timeout: Duration::from_secs(30),
             connections_per_shard: 32_768,
+            watchdog: Some(Duration::from_secs(5)),
+            watchdog_action: WatchdogAction::Report,
         }
     }
 }
@@ -95,10 +102,28 @@ pub(super) fn engine(table: Option<Table<'_>>) -> EngineConfig {
         connections_per_shard: table
             .integer("connections_per_shard", 1..=CONNECTIONS_MAX)
             .unwrap_or(default.connections_per_shard),
+        watchdog: table.take("watchdog").map_or(default.watchdog, |node| watchdog(&node)),
+        watchdog_action: table
+            .take("watchdog_action")
+            .and_then(|node| node.choice(&WATCHDOG_ACTIONS, &[]))
+            .unwrap_or(default.watchdog_action),
     };
     table.not_yet(&["sync_interval"]);
     table.finish();
     engine
+}
+
+/// `false` is off.
+fn watchdog(node: &Node<'_>) -> Option<Duration> {
+    if node.is_boolean() {
+        if node.boolean() == Some(true) {
+            node.fault("must be false, or a duration such as \"5s\"");
+        }
+        return None;
+    }
+    node.scalar("false, or a duration such as \"5s\"", |text| {
+        scalar::duration_within(text, &WATCHDOG)
+    })
 }
 
 fn shards(node: &Node<'_>) -> Option<Shards> {

@@ -24,6 +24,8 @@ fn the_least_file_has_every_default() {
             slots: 65_536,
             drain_timeout: seconds(30),
             connections_per_shard: 32_768,
+            watchdog: Some(seconds(5)),
+            watchdog_action: WatchdogAction::Report,
         }
     );
     assert_eq!(
@@ -195,7 +197,7 @@ fn the_sample_shows_the_defaults() {
         assert_eq!(config, sample, "{key}");
         switched += 1;
     }
-    assert_eq!(switched, 47, "keys shown with their defaults");
+    assert_eq!(switched, 49, "keys shown with their defaults");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod callers;
 mod forwarding;
 mod policy;
 mod routing;
+mod watchdog;
 
 #[track_caller]
 fn check(cases: &[(&str, &[&str])]) {

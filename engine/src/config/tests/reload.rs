@@ -19,6 +19,9 @@ fn what_lives_on_changes_freely() {
     let text = r#"
 [control]
 address = "127.0.0.1:5000"
+[engine]
+watchdog = "10s"
+watchdog_action = "abort"
 [http]
 fields_max = 5
 [forwarding]

@@ -20,6 +20,8 @@ ledger = "l"
 slots = 16
 drain_timeout = "0s"
 connections_per_shard = 7
+watchdog = "1h"
+watchdog_action = "abort"
 [http]
 head_bytes_max = "64KiB"
 target_bytes_max = 100
@@ -41,6 +43,9 @@ output = "./access.log"
     assert_eq!(config.engine.ledger, PathBuf::from("l"));
     assert_eq!((config.engine.slots, config.engine.connections_per_shard), (16, 7));
     assert_eq!(config.engine.drain_timeout, Duration::ZERO);
+    let watched = (config.engine.watchdog, config.engine.watchdog_action);
+    assert_eq!(watched, (Some(Duration::from_secs(3600)), WatchdogAction::Abort));
+    assert_eq!(right("[engine]\nwatchdog = false").engine.watchdog, None);
     assert_eq!((config.http.head_bytes_max, config.http.target_bytes_max), (65_536, 100));
     assert_eq!((config.http.fields_max, config.http.body_bytes_max), (128, 2 << 20));
     assert_eq!(config.http.head_timeout, Duration::from_millis(250));

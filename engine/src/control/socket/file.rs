@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -46,6 +47,23 @@ impl Drop for SocketFile {
 /// [`SocketError::InUse`] when something answers there, [`SocketError::NotASocket`] when a file
 /// of another kind is in the way, [`SocketError::Io`] for what the system refuses.
 pub fn bind(path: &Path) -> Result<(UnixListener, SocketFile), SocketError> {
+    prepare(path, false)?.place()
+}
+
+/// A listener that is not in its place yet; dropping it leaves no trace.
+pub struct Unplaced {
+    path: PathBuf,
+    nursery: Nursery,
+    listener: UnixListener,
+    identity: (u64, u64),
+}
+
+/// The first half of [`bind`]. With `replace` it does not matter who answers at `path`: it is the
+/// predecessor, whose file [`Unplaced::place`] replaces.
+///
+/// # Errors
+/// Those of [`bind`].
+pub fn prepare(path: &Path, replace: bool) -> Result<Unplaced, SocketError> {
     let failed = |doing| move |source| SocketError::Io { doing, path: path.to_owned(), source };
     // A longer path could be moved to, but no client could name it.
     SockAddr::unix(path).map_err(failed("cannot bind"))?;
@@ -58,15 +76,28 @@ pub fn bind(path: &Path) -> Result<(UnixListener, SocketFile), SocketError> {
         .mode(0o755)
         .create(folder)
         .map_err(failed("cannot make the folder of"))?;
-    refuse_if_in_use(path)?;
+    refuse_if_in_use(path, replace)?;
     let nursery = Nursery::new(folder).map_err(failed("cannot prepare"))?;
-    let born = nursery.0.join("s");
+    let born = nursery.socket();
     let listener = UnixListener::bind(&born).map_err(failed("cannot bind"))?;
     listener.set_nonblocking(true).map_err(failed("cannot set up"))?;
     fs::set_permissions(&born, Permissions::from_mode(0o600)).map_err(failed("cannot protect"))?;
     let identity = identity(&born).map_err(failed("cannot look at"))?;
-    fs::rename(&born, path).map_err(failed("cannot place"))?;
-    Ok((listener, SocketFile { path: path.to_owned(), identity }))
+    Ok(Unplaced { path: path.to_owned(), nursery, listener, identity })
+}
+
+impl Unplaced {
+    /// Puts the socket in its place, in one step.
+    ///
+    /// # Errors
+    /// [`SocketError::Io`] when it cannot be moved there.
+    pub fn place(self) -> Result<(UnixListener, SocketFile), SocketError> {
+        let Self { path, nursery, listener, identity } = self;
+        match fs::rename(nursery.socket(), &path) {
+            Ok(()) => Ok((listener, SocketFile { path, identity })),
+            Err(source) => Err(SocketError::Io { doing: "cannot place", path, source }),
+        }
+    }
 }
 
 /// A private folder that is removed with what is left in it.
@@ -74,11 +105,20 @@ struct Nursery(PathBuf);
 
 impl Nursery {
     fn new(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(format!(".weir-{}", std::process::id()));
+        // A process may have two in one folder.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!(".weir-{}.{number}", std::process::id()));
         // Left over from a killed process of the same id, which is common in containers.
         remove_nursery(&path);
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
+    }
+}
+
+impl Nursery {
+    fn socket(&self) -> PathBuf {
+        self.0.join("s")
     }
 }
 
@@ -94,8 +134,9 @@ fn remove_nursery(path: &Path) {
     let _ = fs::remove_dir(path);
 }
 
-/// Ok when `path` is free or holds a socket without a listener.
-fn refuse_if_in_use(path: &Path) -> Result<(), SocketError> {
+/// Ok when `path` is free or holds a socket, unless somebody listens there who must not be
+/// replaced.
+fn refuse_if_in_use(path: &Path, replace: bool) -> Result<(), SocketError> {
     let failed = |source| SocketError::Io { doing: "cannot try", path: path.to_owned(), source };
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -103,6 +144,7 @@ fn refuse_if_in_use(path: &Path) -> Result<(), SocketError> {
         Ok(metadata) if !metadata.file_type().is_socket() => {
             return Err(SocketError::NotASocket(path.to_owned()));
         }
+        Ok(_) if replace => return Ok(()),
         Ok(_) => {}
     }
     match try_connect(path) {
@@ -206,11 +248,33 @@ mod tests {
     #[test]
     fn what_a_killed_process_left_does_not_matter() {
         let folder = folder();
-        let nursery = folder.path().join(format!(".weir-{}", std::process::id()));
-        fs::create_dir(&nursery).expect("makes");
-        drop(UnixListener::bind(nursery.join("s")).expect("binds"));
-        bind(&folder.path().join("weir.sock")).expect("binds");
-        assert!(!nursery.exists());
+        // Whatever number is next.
+        for number in 0..1000 {
+            let left = folder.path().join(format!(".weir-{}.{number}", std::process::id()));
+            fs::create_dir(&left).expect("makes");
+            fs::write(left.join("s"), "").expect("writes");
+        }
+        let _bound = bind(&folder.path().join("weir.sock")).expect("binds");
+        let left = fs::read_dir(folder.path()).expect("lists").count();
+        assert_eq!(left, 999 + 1);
+    }
+
+    #[test]
+    fn a_successor_takes_the_place_in_one_step_or_leaves_no_trace() {
+        let folder = folder();
+        let path = folder.path().join("weir.sock");
+        let (old, old_file) = bind(&path).expect("binds");
+        drop(prepare(&path, true).expect("prepares"));
+        let two = [prepare(&path, true), prepare(&folder.path().join("b"), true)];
+        let [new, other] = two.map(|prepared| prepared.expect("prepares beside the other"));
+        UnixStream::connect(&path).expect("connects");
+        old.accept().expect("it is the old one until then");
+        let (new, _new_file) = new.place().expect("takes the place");
+        UnixStream::connect(&path).expect("connects");
+        new.accept().expect("it is the new one");
+        drop((old_file, other));
+        UnixStream::connect(&path).expect("the old one's end changes nothing");
+        assert_eq!(fs::read_dir(folder.path()).expect("lists").count(), 1);
     }
 
     #[test]

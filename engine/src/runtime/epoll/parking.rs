@@ -1,6 +1,7 @@
 //! Idle connections outside of tokio's reactor.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
 
@@ -33,7 +34,7 @@ impl Parking for EpollParking {
 
     fn park(&self, stream: EpollStream, token: u32) -> Result<OwnedFd, Option<EpollStream>> {
         // Clients come by TCP only.
-        let EpollStream::Tcp(socket) = stream else { return Err(Some(stream)) };
+        let socket = into_tcp(stream)?;
         if self.set.get_ref().add(&socket, token).is_err() {
             return Err(Some(EpollStream::Tcp(socket)));
         }
@@ -57,5 +58,18 @@ impl Parking for EpollParking {
 
     fn settle(&self) {
         os::give_memory_back();
+    }
+}
+
+/// The socket of a stream that goes on without the stream.
+fn into_tcp(stream: EpollStream) -> Result<TcpStream, Option<EpollStream>> {
+    if matches!(stream, EpollStream::Unix(_)) {
+        return Err(Some(stream));
+    }
+    let stream = ManuallyDrop::new(stream);
+    match &*stream {
+        // SAFETY: the stream is forgotten, so that the socket has one owner, who gets it here.
+        EpollStream::Tcp(socket) => Ok(unsafe { std::ptr::read(socket) }),
+        EpollStream::Unix(_) => Err(None),
     }
 }

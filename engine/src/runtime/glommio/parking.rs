@@ -3,21 +3,17 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_io::AsyncRead;
-use glommio::net::TcpStream;
-
 use super::super::epoll_set::EpollSet;
-use super::super::{Parking, os};
+use super::super::{Parking, Stream, os};
 use super::GlommioStream;
 
 /// Waits for a descriptor that is no connection to become readable.
 #[derive(Default)]
 pub(super) struct Readiness {
     /// A second descriptor of the same thing.
-    watched: RefCell<Option<TcpStream>>,
+    watched: RefCell<Option<GlommioStream>>,
 }
 
 impl Readiness {
@@ -29,13 +25,13 @@ impl Readiness {
     ) -> Poll<io::Result<()>> {
         let mut watched = self.watched.borrow_mut();
         if watched.is_none() {
-            *watched = Some(GlommioStream::new(of.as_fd().try_clone_to_owned()?).inner);
+            *watched = Some(GlommioStream::new(of.as_fd().try_clone_to_owned()?));
         }
         let Some(stream) = watched.as_mut() else { return Poll::Ready(Ok(())) };
         // A stream polls for readability from its creation, and asks the descriptor only when it
         // is readable. What is no connection answers with an error then, which is the signal
         // waited for.
-        ready!(Pin::new(stream).poll_read(cx, &mut [0])).ok();
+        ready!(stream.poll_read(cx, &mut [0])).ok();
         *watched = None;
         Poll::Ready(Ok(()))
     }
