@@ -9,6 +9,7 @@ use weir_tests::{Backend, Process, Runtime, Setup, Weir, on_both_runtimes, ports
 
 on_both_runtimes!(
     headers_of_both_versions_name_the_client,
+    a_header_tells_of_the_clients_tls,
     a_header_may_come_in_pieces_and_with_its_request,
     a_peer_that_speaks_for_itself_counts_as_itself,
     bad_headers_end_the_connection_without_a_word,
@@ -63,6 +64,22 @@ fn headers_of_both_versions_name_the_client(runtime: Runtime) {
     let mut client = Client::connect(weir.address("main"));
     client.send("PROXY TCP4 192.0.2.1 198.51.100.1 4000 443\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(client.response().status, 400);
+}
+
+/// What a trusted proxy says of the client's TLS counts like a connection's own.
+fn a_header_tells_of_the_clients_tls(runtime: Runtime) {
+    let backend = Backend::start(|exchange| {
+        let scheme = exchange.head.get("x-forwarded-proto").unwrap_or("none").to_owned();
+        exchange.reply(200, &[], scheme.as_bytes())
+    });
+    let weir = Setup::before(runtime, &backend).tables(ANNOUNCED).start();
+    let client = Ipv4Addr::new(192, 0, 2, 9);
+    // Of type 0x20, five bytes: what is true of the client, and whether its certificate was bad.
+    for (flags, scheme) in [(1, "https"), (0, "http")] {
+        let tlv = [0x20, 0, 5, flags, 0, 0, 0, 0];
+        assert_eq!(told(&weir, v2(client, 1, &tlv)), scheme);
+    }
+    assert_eq!(told(&weir, v2(client, 1, b"")), "http");
 }
 
 fn a_header_may_come_in_pieces_and_with_its_request(runtime: Runtime) {

@@ -194,7 +194,8 @@ impl<R: Runtime> Forward<'_, R> {
         if let Some(version) = self.upstream.proxy_protocol {
             let mut header = self.shard.buffers.output();
             let listener = &self.snapshot.config.listeners[self.connection.listener];
-            announce(&mut header, version, self.source(), listener.address);
+            let tls = self.connection.stream.client_tls();
+            announce(&mut header, version, self.source(), listener.address, tls.as_ref());
             let timer = &self.connection.timer;
             timer.arm(deadline);
             write_with(&mut stream, timer, &header).await?;

@@ -29,7 +29,7 @@ impl Origin {
         forwarding: &Forwarding,
     ) -> Self {
         let peer = connection.peer.ip().to_canonical();
-        let secure = matches!(connection.stream, Transport::Tls(_));
+        let secure = connection.secure_before || matches!(connection.stream, Transport::Tls(_));
         let direct = Self { address: peer, peer, trusted: false, secure };
         direct.behind(connection.listener, head, forwarding)
     }

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 
 use super::Stream;
-use crate::tls::{ClientIdentity, TlsLayer, TlsStream};
+use crate::tls::{AcceptedTls, ClientIdentity, TlsLayer, TlsStream};
 
 /// A stream of the runtime, as it is or behind TLS.
 ///
@@ -22,6 +22,14 @@ impl<S: Stream> Transport<S> {
         match self {
             Self::Plain(stream) => drop(stream),
             Self::Tls(stream) => stream.close(),
+        }
+    }
+
+    /// The TLS that a client speaks on it, if it does.
+    pub fn client_tls(&self) -> Option<AcceptedTls<'_>> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => AcceptedTls::of(stream.session(), stream.identity()),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use weir_protocol::proxy_protocol::{self, Command};
+use weir_protocol::proxy_protocol::{self, Command, Ssl};
 
 use super::connection::{Connection, LAST_CHANCE, spawn};
 use super::contain::contain;
@@ -94,7 +94,9 @@ async fn announced<R: Runtime, F: Future<Output = ()> + 'static>(
 ) {
     let shard = &service.shard;
     match read_header(shard, &mut connection).await {
-        Ok(Some(client)) => connection.peer = client,
+        Ok(Some(named)) => {
+            (connection.peer, connection.secure_before) = (named.address, named.secure);
+        }
         Ok(None) => {}
         Err(Unheard::Gone) => return,
         Err(Unheard::TimedOut) => return shard.metrics.record_timeout(Timeout::Head),
@@ -106,6 +108,13 @@ async fn announced<R: Runtime, F: Future<Output = ()> + 'static>(
     } else {
         refuse(&service, connection);
     }
+}
+
+/// Whom a header speaks for.
+struct Named {
+    address: SocketAddr,
+    /// Whether it came over TLS.
+    secure: bool,
 }
 
 /// Why there is no header.
@@ -121,7 +130,7 @@ enum Unheard {
 async fn read_header<R: Runtime>(
     shard: &Shard<R>,
     connection: &mut Connection<R>,
-) -> Result<Option<SocketAddr>, Unheard> {
+) -> Result<Option<Named>, Unheard> {
     let timeout = shard.snapshot.borrow().config.http.head_timeout;
     let Connection { stream, timer, .. } = connection;
     timer.arm(connection.idle_since + timeout);
@@ -142,7 +151,12 @@ async fn read_header<R: Runtime>(
                 Ok(Some((header, _))) if header.command == Command::Local => {
                     return Poll::Ready(Ok(None));
                 }
-                Ok(Some((header, _))) => return Poll::Ready(Ok(header.source)),
+                Ok(Some((header, _))) => {
+                    let ssl = header.tlvs.ssl.map_or(0, |ssl| ssl.client);
+                    let secure = ssl & Ssl::CLIENT_SSL != 0;
+                    let named = header.source.map(|address| Named { address, secure });
+                    return Poll::Ready(Ok(named));
+                }
                 Err(_) => return Poll::Ready(Err(Unheard::Malformed)),
             }
         }

@@ -22,6 +22,8 @@ pub struct Connection<R: Runtime> {
     pub stream: Transport<R::Stream>,
     pub timer: Timer,
     pub peer: SocketAddr,
+    /// Whether the client spoke TLS to the proxy that named it.
+    pub secure_before: bool,
     /// Index into the configuration's listeners.
     pub listener: usize,
     /// Requests begun.
@@ -43,6 +45,7 @@ impl<R: Runtime> Connection<R> {
             stream: Transport::Plain(stream),
             timer: shard.timers.timer(),
             peer,
+            secure_before: false,
             listener,
             requests: 0,
             idle_since: shard.runtime.now(),

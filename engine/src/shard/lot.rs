@@ -53,15 +53,18 @@ struct Peer {
     ip: [u8; 16],
     port: u16,
     is_ipv4: bool,
+    /// As in [`Connection`]; here it costs nothing.
+    secure_before: bool,
 }
 
-impl From<SocketAddr> for Peer {
-    fn from(address: SocketAddr) -> Self {
+impl Peer {
+    fn new(address: SocketAddr, secure_before: bool) -> Self {
         let ip = match address {
             SocketAddr::V4(v4) => v4.ip().to_ipv6_mapped(),
             SocketAddr::V6(v6) => *v6.ip(),
         };
-        Self { ip: ip.octets(), port: address.port(), is_ipv4: address.is_ipv4() }
+        let is_ipv4 = address.is_ipv4();
+        Self { ip: ip.octets(), port: address.port(), is_ipv4, secure_before }
     }
 }
 
@@ -105,30 +108,27 @@ impl<R: Runtime> Lot<R> {
         shard: &Shard<R>,
         connection: Connection<R>,
     ) -> Option<Connection<R>> {
-        let Connection { stream, timer, peer, listener, requests, idle_since, place } = connection;
-        let (stream, layers) = stream.take_apart();
+        let (stream, layers) = connection.stream.take_apart();
         let mut entries = self.entries.borrow_mut();
         let parked = match self.parking.park(stream, entries.next()) {
             Ok(parked) => parked,
             Err(stream) => {
                 let stream = Transport::put_together(stream?, layers);
-                let given_back =
-                    Connection { stream, timer, peer, listener, requests, idle_since, place };
-                return Some(given_back);
+                return Some(Connection { stream, ..connection });
             }
         };
         entries.insert(Entry {
             stream: parked,
             layers,
-            peer: peer.into(),
-            listener: u32::try_from(listener).expect("fewer listeners than 2^32"),
-            requests,
-            idle_since,
-            place,
+            peer: Peer::new(connection.peer, connection.secure_before),
+            listener: u32::try_from(connection.listener).expect("fewer listeners than 2^32"),
+            requests: connection.requests,
+            idle_since: connection.idle_since,
+            place: connection.place,
         });
         shard.metrics.connections_parked.set(entries.len() as u64);
         let idle_timeout = shard.snapshot.borrow().config.http.idle_timeout;
-        shard.parked_sweep.arm_if_disarmed(idle_since + idle_timeout);
+        shard.parked_sweep.arm_if_disarmed(connection.idle_since + idle_timeout);
         self.unsettled.set(self.unsettled.get() + 1);
         if self.unsettled.get() == SETTLE_PARKED {
             self.settle.arm(shard.runtime.now() + SETTLE_DELAY);
@@ -150,6 +150,7 @@ impl<R: Runtime> Lot<R> {
         Some(Connection {
             stream: Transport::put_together(stream, entry.layers),
             timer: shard.timers.timer(),
+            secure_before: entry.peer.secure_before,
             peer: entry.peer.into(),
             listener: entry.listener as usize,
             requests: entry.requests,
@@ -238,7 +239,7 @@ mod tests {
     fn a_peer_keeps_its_family_and_port() {
         for text in ["192.0.2.1:80", "[2001:db8::1]:443", "[::ffff:192.0.2.1]:1", "[::]:0"] {
             let address: SocketAddr = text.parse().expect("an address");
-            assert_eq!(SocketAddr::from(Peer::from(address)), address, "{text}");
+            assert_eq!(SocketAddr::from(Peer::new(address, true)), address, "{text}");
         }
         assert!(size_of::<Peer>() <= 20);
     }

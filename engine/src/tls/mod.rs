@@ -7,6 +7,7 @@
 //!   snapshot holds certificates that work;
 //! - a connection without TLS pays for none of this: it never holds a [`TlsStream`].
 
+mod accepted;
 mod certificate;
 mod client;
 mod identity;
@@ -25,6 +26,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 
+pub use accepted::AcceptedTls;
 pub use certificate::{Certificate, CertificateError, load_authorities};
 pub use client::{ClientTls, ClientTlsError};
 pub use identity::ClientIdentity;

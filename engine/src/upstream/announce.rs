@@ -2,25 +2,58 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use weir_protocol::proxy_protocol::{Endpoints, write_v1, write_v1_unknown, write_v2};
+use arrayvec::ArrayVec;
+use weir_protocol::proxy_protocol::{
+    Endpoints, Ssl, Tlv, kind, write_ssl, write_v1, write_v1_unknown, write_v2,
+};
 
 use crate::config::ProxyVersion;
+use crate::tls::AcceptedTls;
 
-/// Appends the header for a client at `source` who connected to `listener`.
+/// Appends the header for a client at `source` who connected to `listener`; version 2 also says
+/// what `tls` the client speaks to it.
 pub fn announce(
     out: &mut Vec<u8>,
     version: ProxyVersion,
     source: SocketAddr,
     listener: SocketAddr,
+    tls: Option<&AcceptedTls<'_>>,
 ) {
     let destination = reached(source, listener);
     match version {
         ProxyVersion::V1 => write_v1(out, source, destination),
         ProxyVersion::V2 => {
-            // Only its length can be wrong, and without further values it is one of two.
-            let _ = write_v2(out, Endpoints::Proxy { source, destination }, &[], true);
+            let endpoints = Endpoints::Proxy { source, destination };
+            let ssl = tls.map(ssl_value).unwrap_or_default();
+            let values = [
+                (kind::ALPN, tls.and_then(|tls| tls.protocol)),
+                (kind::AUTHORITY, tls.and_then(|tls| tls.server_name).map(str::as_bytes)),
+                (kind::SSL, tls.map(|_| ssl.as_slice())),
+            ];
+            let tlvs: ArrayVec<_, 3> = values
+                .into_iter()
+                .filter_map(|(kind, value)| value.map(|value| Tlv { kind, value }))
+                .collect();
+            // Only its length can be wrong, which these values are far from.
+            let _ = write_v2(out, endpoints, &tlvs, true);
         }
     }
+}
+
+/// Section 2.2.6 of the specification. A certificate that was shown was verified.
+fn ssl_value(tls: &AcceptedTls<'_>) -> Vec<u8> {
+    let mut client = Ssl::CLIENT_SSL;
+    let mut tlvs: ArrayVec<_, 2> = ArrayVec::new();
+    tlvs.push(Tlv { kind: kind::SSL_VERSION, value: tls.version.as_bytes() });
+    if let Some(identity) = tls.identity {
+        client |= Ssl::CLIENT_CERT_CONN | Ssl::CLIENT_CERT_SESS;
+        if let Some(name) = &identity.subject {
+            tlvs.push(Tlv { kind: kind::SSL_CN, value: name.as_bytes() });
+        }
+    }
+    let mut value = Vec::new();
+    let _ = write_ssl(&mut value, client, 0, &tlvs);
+    value
 }
 
 /// The header of a connection of our own, such as a health check.
@@ -56,7 +89,7 @@ mod tests {
 
     fn announced(version: ProxyVersion, source: &str, listener: &str) -> Vec<u8> {
         let mut out = Vec::new();
-        announce(&mut out, version, source.parse().unwrap(), listener.parse().unwrap());
+        announce(&mut out, version, source.parse().unwrap(), listener.parse().unwrap(), None);
         out
     }
 
@@ -75,6 +108,26 @@ mod tests {
                 assert_eq!(header.destination, Some(listener.parse().unwrap()));
             }
         }
+    }
+
+    #[test]
+    fn version_2_tells_of_the_clients_tls() {
+        let (source, listener) = ("192.0.2.1:4000".parse(), "198.51.100.7:443".parse());
+        let tls = AcceptedTls {
+            version: "TLSv1.3",
+            server_name: Some("api.example.com"),
+            protocol: Some(b"http/1.1"),
+            identity: None,
+        };
+        let mut out = Vec::new();
+        announce(&mut out, ProxyVersion::V2, source.unwrap(), listener.unwrap(), Some(&tls));
+        let (header, length) = parse(&out).expect("right").expect("whole");
+        assert_eq!(length, out.len());
+        let tlvs = header.tlvs;
+        assert_eq!((tlvs.authority, tlvs.alpn), (Some("api.example.com"), tls.protocol));
+        let ssl = tlvs.ssl.expect("is there");
+        assert_eq!((ssl.client, ssl.version), (Ssl::CLIENT_SSL, Some("TLSv1.3")));
+        assert!(!ssl.has_verified_certificate());
     }
 
     #[test]
