@@ -1,17 +1,25 @@
 //! Certificates made for a test, and OpenSSL as a client and as a backend.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair,
 };
+use rustls::crypto::ring;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
 use crate::process::{Finished, Process};
+use crate::wait::PATIENCE;
 use crate::{ports, sandbox, wait};
+
+/// A client's connection over TLS, for bytes that no program would send.
+pub type Secure = StreamOwned<ClientConnection, TcpStream>;
 
 /// Whether the program can be run; says on the test's output when it cannot.
 pub fn is_here(program: &str) -> bool {
@@ -70,6 +78,25 @@ impl Authority {
         let signed = parameters.signed_by(&key, &self.issuer).expect("signs");
         std::fs::write(self.file(&format!("{name}.pem")), signed.pem()).expect("writes");
         std::fs::write(self.file(&format!("{name}.key")), key.serialize_pem()).expect("writes");
+    }
+
+    /// Connects to `address`, certified for `localhost`; the first byte shakes hands.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    #[track_caller]
+    pub fn connect(&self, address: SocketAddr) -> Secure {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).expect("an authority");
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let versions = builder.with_safe_default_protocol_versions().expect("versions");
+        let config = versions.with_root_certificates(roots).with_no_client_auth();
+        let name = ServerName::try_from("localhost").expect("a name");
+        let session = ClientConnection::new(Arc::new(config), name).expect("a configuration");
+        let socket = TcpStream::connect_timeout(&address, PATIENCE).expect("the gateway listens");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        socket.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+        StreamOwned::new(session, socket)
     }
 
     /// The keys of a TOML table for the certificate of `name`.

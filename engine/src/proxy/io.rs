@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::metrics::Timeout;
@@ -49,21 +49,26 @@ pub(super) async fn write_with(
     bytes: &[u8],
 ) -> io::Result<()> {
     let mut unsent = bytes;
-    poll_fn(|cx| {
-        while !unsent.is_empty() {
-            match stream.poll_write(cx, unsent) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(count)) => unsent = &unsent[count..],
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    let expired = timer.poll_expired(cx);
-                    return expired.map(|()| Err(io::ErrorKind::TimedOut.into()));
-                }
-            }
-        }
-        stream.poll_flush(cx)
+    // A layer below may take all of it at once and wait only when it is flushed.
+    poll_fn(|cx| match poll_write_all(stream, cx, &mut unsent) {
+        Poll::Ready(result) => Poll::Ready(result),
+        Poll::Pending => timer.poll_expired(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
     })
     .await
+}
+
+fn poll_write_all(
+    stream: &mut impl Stream,
+    cx: &mut Context<'_>,
+    unsent: &mut &[u8],
+) -> Poll<io::Result<()>> {
+    while !unsent.is_empty() {
+        match ready!(stream.poll_write(cx, unsent))? {
+            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            count => *unsent = &unsent[count..],
+        }
+    }
+    stream.poll_flush(cx)
 }
 
 /// Writes an answer of our own; a client that does not take it within `patience` is counted.
@@ -88,7 +93,12 @@ pub async fn linger<R: Runtime>(
     patience: Duration,
 ) {
     connection.timer.arm(shard.runtime.now() + patience);
-    if poll_fn(|cx| connection.stream.poll_shutdown(cx)).await.is_err() {
+    // Over TLS this writes, and a client that reads nothing leaves no room for it.
+    let half_closed = poll_fn(|cx| match connection.stream.poll_shutdown(cx) {
+        Poll::Ready(result) => Poll::Ready(result.is_ok()),
+        Poll::Pending => connection.timer.poll_expired(cx).map(|()| false),
+    });
+    if !half_closed.await {
         return;
     }
     let mut dropped = 0;

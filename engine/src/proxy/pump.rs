@@ -151,8 +151,10 @@ impl Pump {
         std::mem::take(&mut self.progressed)
     }
 
+    /// A message that has ended may still wait to be flushed.
     pub(super) fn waits_for(&self) -> WaitsFor {
-        if self.has_unwritten() { WaitsFor::Sink } else { WaitsFor::Source }
+        let for_sink = self.has_unwritten() || self.source_ended;
+        if for_sink { WaitsFor::Sink } else { WaitsFor::Source }
     }
 
     /// What was read behind the end of the body: the start of the next message, or a peer's error.
