@@ -10,8 +10,9 @@ use tempfile::TempDir;
 
 use crate::clock;
 use crate::error::Error;
-use crate::job::PROXY_CPU;
+use crate::job::{HEAD_TIMEOUT, PROXY_CPU};
 use crate::process::Process;
+use crate::tls::Identity;
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
 /// The one that others are set against.
@@ -59,6 +60,16 @@ pub const CONTESTANTS: &[Contestant] = &[
     },
 ];
 
+/// What a proxy is set up for.
+#[derive(Clone, Copy)]
+pub struct Setup<'a> {
+    pub backend: SocketAddr,
+    /// The most clients at a time.
+    pub connections: usize,
+    /// Its certificate, when it is to speak TLS with clients.
+    pub identity: Option<&'a Identity>,
+}
+
 /// A started proxy. Fields are dropped in this order: first the process, then its folder.
 pub struct Running {
     pub process: Process,
@@ -99,20 +110,15 @@ impl Contestant {
         String::from_utf8_lossy(&text).lines().next().unwrap_or("unknown").trim().to_owned()
     }
 
-    /// Starts the proxy in front of `backend` with room for `connections` clients, and waits
-    /// until it listens.
-    pub fn start(
-        &self,
-        program: &Path,
-        backend: SocketAddr,
-        connections: usize,
-    ) -> Result<Running, Error> {
+    /// Starts the proxy and waits until it listens.
+    pub fn start(&self, program: &Path, setup: &Setup<'_>) -> Result<Running, Error> {
         let folder = tempfile::Builder::new()
             .prefix("weir-bench-")
             .tempdir()
             .map_err(Error::io("create a temporary folder"))?;
         let address = free_address().map_err(Error::io("find a free port"))?;
-        let text = self.configuration(folder.path(), address, backend, connections)?;
+        let text = self.configuration(folder.path(), address, setup)?;
+        setup.identity.map_or(Ok(()), |identity| identity.write_to(folder.path()))?;
         let file = folder.path().join(self.file);
         fs::write(&file, text).map_err(Error::io(format!("write {}", file.display())))?;
         let command = self.command(program, &file, folder.path());
@@ -125,9 +131,9 @@ impl Contestant {
         &self,
         folder: &Path,
         listen: SocketAddr,
-        backend: SocketAddr,
-        connections: usize,
+        setup: &Setup<'_>,
     ) -> Result<String, Error> {
+        let Setup { backend, connections, identity } = *setup;
         // Some to spare for the readiness check and for connections being replaced.
         let connections_max = connections + 64;
         let values = [
@@ -139,8 +145,10 @@ impl Contestant {
             ("connections_max", connections_max.to_string()),
             ("descriptors_max", (connections_max * 2 + 64).to_string()),
             ("backend_connections", connections.clamp(128, 1024).to_string()),
+            ("head_timeout", format!("{}s", HEAD_TIMEOUT.as_secs())),
         ];
-        fill(self.template, &values).map_err(|fault| Error::Template { name: self.file, fault })
+        let template = choose_lines(self.template, identity.is_some());
+        fill(&template, &values).map_err(|fault| Error::Template { name: self.file, fault })
     }
 
     fn command(&self, program: &Path, file: &Path, folder: &Path) -> Command {
@@ -190,6 +198,21 @@ fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
+/// Keeps of the lines that are marked `%tls` or `%plain` only those of the kind asked for.
+fn choose_lines(template: &str, tls: bool) -> String {
+    let (kept, dropped) = if tls { ("%tls ", "%plain ") } else { ("%plain ", "%tls ") };
+    let mut text = String::with_capacity(template.len());
+    for line in template.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start().len();
+        let (indent, rest) = line.split_at(indent);
+        if !rest.starts_with(dropped) {
+            text.push_str(indent);
+            text.push_str(rest.strip_prefix(kept).unwrap_or(rest));
+        }
+    }
+    text
+}
+
 /// Replaces each `{{name}}` by its value; a name without a value is a fault.
 fn fill(template: &str, values: &[(&str, String)]) -> Result<String, String> {
     let mut text = String::with_capacity(template.len());
@@ -222,14 +245,26 @@ mod tests {
     fn every_template_has_the_ports_and_no_hole() {
         let listen: SocketAddr = "127.0.0.1:18080".parse().unwrap();
         let backend: SocketAddr = "127.0.0.1:15001".parse().unwrap();
-        for contestant in CONTESTANTS {
-            let text = contestant.configuration(Path::new("/f"), listen, backend, 512).unwrap();
+        let identity = Identity::make().unwrap();
+        let plain = Setup { backend, connections: 512, identity: None };
+        let tls = Setup { identity: Some(&identity), ..plain };
+        for (contestant, setup) in CONTESTANTS.iter().flat_map(|c| [(c, plain), (c, tls)]) {
+            let text = contestant.configuration(Path::new("/f"), listen, &setup).unwrap();
             assert!(text.contains("127.0.0.1:18080"), "{text}");
             assert!(text.contains("127.0.0.1:15001"), "{text}");
             assert!(!text.contains("{{") && !text.contains("}}"), "{text}");
+            assert!(!text.contains('%'), "{text}");
+            assert_eq!(text.contains(".pem"), setup.identity.is_some(), "{text}");
             if contestant.program == Program::Weir {
                 assert!(text.contains(&format!("runtime = \"{}\"", contestant.runtime)), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn marked_lines_are_kept_for_their_kind_only() {
+        let template = "a\n  %plain b\n  %tls c %tls\nd";
+        assert_eq!(choose_lines(template, true), "a\n  c %tls\nd");
+        assert_eq!(choose_lines(template, false), "a\n  b\nd");
     }
 }

@@ -35,6 +35,12 @@ pub enum Error {
     NoBinary(PathBuf),
     #[error("{failures} of the requests failed; no figure of this run counts")]
     Failures { failures: u64 },
+    #[error("the thread of the {0} panicked")]
+    Panicked(&'static str),
+    #[error("cannot make a certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    #[error("cannot set up the TLS client: {0}")]
+    Tls(#[from] rustls::Error),
     #[error("interrupted")]
     Interrupted,
 }

@@ -8,7 +8,7 @@ use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use weir_benches::contestant::{CONTESTANTS, Contestant};
 use weir_benches::error::Error;
-use weir_benches::job::{JOBS, Job, LOAD_CPU};
+use weir_benches::job::{JOBS, Job, JobKind, LOAD_CPU, SLOW_LOAD_PER_SECOND};
 use weir_benches::load::Pace;
 use weir_benches::report::Report;
 use weir_benches::run::{self, Entrant, Plan};
@@ -19,8 +19,7 @@ use weir_benches::sys;
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// plain: 13-byte bodies; body: 64 KiB bodies; idle: memory per idle connection
-    #[arg(value_parser = PossibleValuesParser::new(JOBS.iter().map(|job| job.name)))]
+    #[arg(help = jobs_help(), value_parser = PossibleValuesParser::new(JOBS.iter().map(|job| job.name)))]
     job: String,
     /// How often each contestant is measured
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -28,10 +27,11 @@ struct Arguments {
     /// Length of one measurement
     #[arg(long, default_value_t = 4.0, value_parser = positive)]
     seconds: f64,
-    /// Client connections [default: 64; 4000 for idle]
+    /// Client connections [default: 64; 8000 for idle jobs, 16 for handshakes]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=28_000))]
     connections: Option<u32>,
-    /// Open loop: requests a second, latency counted from the intended send time
+    /// Open loop: requests a second, latency counted from the intended send time [default: closed
+    /// loop; 2000 for slow]
     #[arg(long, value_parser = positive)]
     rate: Option<f64>,
     /// The weir binary [default: dist, release or debug beside this one]
@@ -44,6 +44,12 @@ struct Arguments {
     /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
+}
+
+fn jobs_help() -> String {
+    let lines: Vec<String> =
+        JOBS.iter().map(|job| format!("{}: {}", job.name, job.about)).collect();
+    lines.join("; ")
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -89,12 +95,13 @@ fn plan(arguments: &Arguments) -> Result<Plan, Error> {
     let unknown = || Error::UnknownName(arguments.job.clone());
     let job = Job::named(&arguments.job).ok_or_else(unknown)?;
     let connections = arguments.connections.and_then(|count| usize::try_from(count).ok());
+    let rate = arguments.rate.or((job.kind == JobKind::Slow).then_some(SLOW_LOAD_PER_SECOND));
     Ok(Plan {
         job,
         rounds: usize::try_from(arguments.rounds).unwrap_or(1),
         length: Duration::from_secs_f64(arguments.seconds),
         connections: connections.unwrap_or(job.connections),
-        pace: arguments.rate.map_or(Pace::Closed, |per_second| Pace::Open { per_second }),
+        pace: rate.map_or(Pace::Closed, |per_second| Pace::Open { per_second }),
     })
 }
 

@@ -5,15 +5,20 @@ use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::clock;
-use crate::contestant::{Contestant, Running};
+use crate::contestant::{Contestant, Running, Setup};
 use crate::error::Error;
-use crate::job::{Job, JobKind, LOAD_CPU};
-use crate::load::{IdleConnections, LoadGenerator, Pace, Sample};
+use crate::job::{HEAD_TIMEOUT, Job, JobKind, LOAD_CPU, SLOW_CLIENTS};
+use crate::load::{
+    IdleConnections, LoadGenerator, Pace, Reuse, Sample, Security, SlowClients, SlowOutcome, Target,
+};
+use crate::tls::Identity;
 
 /// Before measuring: connections settle, caches and branch predictors warm.
 const WARM_UP: Duration = Duration::from_millis(500);
 /// How long an idle proxy gets to give memory back.
 const SETTLE: Duration = Duration::from_secs(2);
+/// How long slow clients are kept beside a load: a proxy may be a little late.
+const SLOW_LENGTH: Duration = HEAD_TIMEOUT.saturating_add(Duration::from_secs(5));
 
 /// What the command line asked for.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +41,15 @@ pub struct Entrant {
 pub enum Outcome {
     Load(LoadOutcome),
     Idle(IdleOutcome),
+    Slow(Box<SlowRound>),
+}
+
+/// A load alone, and the same load beside slow clients.
+#[derive(Debug, Clone)]
+pub struct SlowRound {
+    pub alone: LoadOutcome,
+    pub beside: LoadOutcome,
+    pub slow: SlowOutcome,
 }
 
 #[derive(Debug, Clone)]
@@ -85,14 +99,14 @@ impl IdleOutcome {
 
 /// Outcomes of all rounds: `[round][entrant]`, the entrants in the order given.
 pub fn run(plan: &Plan, entrants: &[Entrant]) -> Result<Vec<Vec<Outcome>>, Error> {
-    let body = plan.job.body.bytes();
+    let identity = plan.job.tls.then(Identity::make).transpose()?;
     let mut rounds = Vec::with_capacity(plan.rounds);
     for round in 0..plan.rounds {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; entrants.len()];
         for index in turn_order(entrants.len(), round) {
             let entrant = &entrants[index];
             eprintln!("round {} of {}: {}", round + 1, plan.rounds, entrant.contestant.name);
-            outcomes[index] = Some(measure(plan, entrant, &body)?);
+            outcomes[index] = Some(measure(plan, entrant, identity.as_ref())?);
         }
         rounds.push(outcomes.into_iter().flatten().collect());
     }
@@ -106,43 +120,90 @@ fn turn_order(entrants: usize, round: usize) -> impl Iterator<Item = usize> {
 
 /// Proxies are started for each turn, so that none of them sits beside another that works; so is
 /// the backend, so that no connection of the last one is left.
-fn measure(plan: &Plan, entrant: &Entrant, body: &[u8]) -> Result<Outcome, Error> {
-    let backend = Backend::start(body, Some(LOAD_CPU))?;
-    let Entrant { contestant, program } = entrant;
-    let running = contestant.start(program, backend.address(), plan.connections)?;
-    match plan.job.kind {
-        JobKind::Load => measure_load(plan, &running, &backend, body).map(Outcome::Load),
-        JobKind::Idle => measure_idle(plan, &running, body).map(Outcome::Idle),
+fn measure(plan: &Plan, entrant: &Entrant, identity: Option<&Identity>) -> Result<Outcome, Error> {
+    let job = plan.job;
+    let expected = job.body.bytes();
+    let backend = Backend::start(&expected, Some(LOAD_CPU))?;
+    let slow = if job.kind == JobKind::Slow { SLOW_CLIENTS } else { 0 };
+    let (address, connections) = (backend.address(), plan.connections + slow);
+    let setup = Setup { backend: address, connections, identity };
+    let running = entrant.contestant.start(&entrant.program, &setup)?;
+    let (reuse, resume) = match job.kind {
+        JobKind::Handshake { resume } => (Reuse::Never, resume),
+        JobKind::Load | JobKind::Idle | JobKind::Slow => (Reuse::KeepAlive, false),
+    };
+    let client = identity.map(|identity| identity.client(resume)).transpose()?;
+    let security = client.map_or(Security::Plain, Security::Tls);
+    let target = Target { address: running.address, security, reuse, expected };
+    match job.kind {
+        JobKind::Idle => measure_idle(plan, &running, &target).map(Outcome::Idle),
+        JobKind::Load | JobKind::Handshake { .. } => {
+            let mut bench = Bench::open(plan, &running, &backend, target)?;
+            bench.load(plan.length).map(Outcome::Load)
+        }
+        JobKind::Slow => measure_slow(plan, &running, &backend, target),
     }
 }
 
-fn measure_load(
+/// A proxy under load with all that is read while it works.
+struct Bench<'a> {
+    running: &'a Running,
+    backend: &'a Backend,
+    load: LoadGenerator,
+    pace: Pace,
+    /// Of the warm-up: its failures count too.
+    warm_up: Sample,
+}
+
+impl<'a> Bench<'a> {
+    /// Opens the connections and warms up.
+    fn open(
+        plan: &Plan,
+        running: &'a Running,
+        backend: &'a Backend,
+        target: Target,
+    ) -> Result<Self, Error> {
+        let mut load = LoadGenerator::open(target, plan.connections)?;
+        // A closed loop uses every connection; one that never asked is closed by some proxies.
+        let warm_up = load.run(WARM_UP, Pace::Closed)?;
+        Ok(Self { running, backend, load, pace: plan.pace, warm_up })
+    }
+
+    fn load(&mut self, length: Duration) -> Result<LoadOutcome, Error> {
+        let (process, backend) = (&self.running.process, self.backend);
+        let (cpu_before, seen_before) = (process.cpu_time()?, backend.seen());
+        let mut sample = self.load.run(length, self.pace)?;
+        let (cpu_after, seen) = (process.cpu_time()?, backend.seen());
+        sample.failed += std::mem::take(&mut self.warm_up.failed);
+        sample.first_failure = self.warm_up.first_failure.take().or(sample.first_failure);
+        let served = seen.served - seen_before.served;
+        if served < sample.answered {
+            return Err(Error::NotForwarded { answered: sample.answered, served });
+        }
+        let cpu = cpu_after.saturating_sub(cpu_before);
+        Ok(LoadOutcome { sample, cpu, backend_connections: seen.accepted })
+    }
+}
+
+fn measure_slow(
     plan: &Plan,
     running: &Running,
     backend: &Backend,
-    body: &[u8],
-) -> Result<LoadOutcome, Error> {
-    let mut load = LoadGenerator::open(running.address, plan.connections, body.to_vec())?;
-    let warm_up = load.run(WARM_UP, plan.pace)?;
-    let (cpu_before, seen_before) = (running.process.cpu_time()?, backend.seen());
-    let mut sample = load.run(plan.length, plan.pace)?;
-    let (cpu_after, seen) = (running.process.cpu_time()?, backend.seen());
-    sample.failed += warm_up.failed;
-    sample.first_failure = warm_up.first_failure.or(sample.first_failure);
-    let served = seen.served - seen_before.served;
-    if served < sample.answered {
-        return Err(Error::NotForwarded { answered: sample.answered, served });
-    }
-    let cpu = cpu_after.saturating_sub(cpu_before);
-    Ok(LoadOutcome { sample, cpu, backend_connections: seen.accepted })
+    target: Target,
+) -> Result<Outcome, Error> {
+    let mut bench = Bench::open(plan, running, backend, target)?;
+    let alone = bench.load(plan.length)?;
+    let slow = SlowClients::start(running.address, SLOW_CLIENTS, Some(LOAD_CPU))?;
+    let beside = bench.load(SLOW_LENGTH)?;
+    Ok(Outcome::Slow(Box::new(SlowRound { alone, beside, slow: slow.finish()? })))
 }
 
-fn measure_idle(plan: &Plan, running: &Running, body: &[u8]) -> Result<IdleOutcome, Error> {
+fn measure_idle(plan: &Plan, running: &Running, target: &Target) -> Result<IdleOutcome, Error> {
     // The first exchange makes what every proxy makes once: a pool, a backend connection.
-    drop(IdleConnections::open(running.address, 1, body)?);
+    drop(IdleConnections::open(target, 1)?);
     clock::sleep(SETTLE);
     let before_bytes = running.process.resident_bytes()?;
-    let mut idle = IdleConnections::open(running.address, plan.connections, body)?;
+    let mut idle = IdleConnections::open(target, plan.connections)?;
     clock::sleep(SETTLE);
     let after_bytes = running.process.resident_bytes()?;
     let (connections, alive) = (plan.connections, idle.alive());
@@ -166,7 +227,8 @@ mod tests {
 
     #[test]
     fn load_figures_have_their_units() {
-        let mut sample = LoadGenerator::open("127.0.0.1:1".parse().unwrap(), 0, Vec::new())
+        let target = Target::plain("127.0.0.1:1".parse().unwrap(), b"");
+        let mut sample = LoadGenerator::open(target, 0)
             .and_then(|mut load| load.run(Duration::ZERO, Pace::Closed))
             .unwrap();
         sample.answered = 1000;

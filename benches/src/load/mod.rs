@@ -3,13 +3,17 @@
 mod idle;
 mod pace;
 mod response;
+mod slow;
+mod transport;
 
 pub use idle::IdleConnections;
 pub use pace::{Pace, Schedule};
 pub use response::{Answer, ResponseError, ResponseReader};
+pub use slow::{SlowClients, SlowOutcome};
+pub use transport::Security;
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -17,6 +21,7 @@ use hdrhistogram::Histogram;
 use crate::clock::{self, nanoseconds};
 use crate::error::Error;
 use crate::sys::{self, Epoll, READABLE};
+use transport::Transport;
 
 /// Silence that long with requests outstanding ends the run.
 const STALL: Duration = Duration::from_secs(10);
@@ -26,11 +31,39 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 /// Longest latency that is told apart, in nanoseconds: a minute.
 const LATENCY_NS_MAX: u64 = 60_000_000_000;
 
+/// What a load is sent to, and how.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub address: SocketAddr,
+    pub security: Security,
+    pub reuse: Reuse,
+    /// The body that every response must have.
+    pub expected: Vec<u8>,
+}
+
+impl Target {
+    /// Plain text over keep-alive connections.
+    pub fn plain(address: SocketAddr, expected: &[u8]) -> Self {
+        let (security, reuse) = (Security::Plain, Reuse::KeepAlive);
+        Self { address, security, reuse, expected: expected.to_vec() }
+    }
+}
+
+/// How many requests a connection carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reuse {
+    KeepAlive,
+    /// One; the client closes after the answer.
+    Never,
+}
+
 /// What one measured run saw.
 #[derive(Debug, Clone)]
 pub struct Sample {
     /// Requests answered with 200 and the right body.
     pub answered: u64,
+    /// Of them, those over a TLS session that was resumed.
+    pub resumed: u64,
     pub failed: u64,
     /// The first failure, for the report.
     pub first_failure: Option<ResponseError>,
@@ -46,6 +79,7 @@ impl Sample {
     fn new() -> Self {
         Self {
             answered: 0,
+            resumed: 0,
             failed: 0,
             first_failure: None,
             unsent: 0,
@@ -79,7 +113,7 @@ pub fn request(address: SocketAddr) -> Vec<u8> {
 }
 
 struct Connection {
-    stream: TcpStream,
+    transport: Transport,
     reader: ResponseReader,
     /// When the outstanding request should have been sent.
     intended: Option<Instant>,
@@ -87,9 +121,8 @@ struct Connection {
 
 /// Connections to one proxy, reusable for several runs.
 pub struct LoadGenerator {
-    address: SocketAddr,
+    target: Target,
     request: Vec<u8>,
-    expected: Vec<u8>,
     epoll: Epoll,
     connections: Vec<Connection>,
     /// Connections without an outstanding request.
@@ -98,18 +131,18 @@ pub struct LoadGenerator {
 }
 
 impl LoadGenerator {
-    /// Opens `count` connections to `address`, where every response's body must be `expected`.
-    pub fn open(address: SocketAddr, count: usize, expected: Vec<u8>) -> Result<Self, Error> {
+    /// Opens `count` connections to `target`.
+    pub fn open(target: Target, count: usize) -> Result<Self, Error> {
         let epoll = Epoll::new().map_err(Error::io("create the generator's epoll"))?;
         let mut connections = Vec::with_capacity(count);
         for token in 0..count {
-            let connection = open_connection(address, &epoll, token)
-                .map_err(Error::io(format!("connect to {address}")))?;
+            let connection = open_connection(&target, &epoll, token)
+                .map_err(Error::io(format!("connect to {}", target.address)))?;
             connections.push(connection);
         }
         let idle = (0..count).collect();
-        let (request, scratch) = (request(address), vec![0; SCRATCH_BYTES]);
-        Ok(Self { address, request, expected, epoll, connections, idle, scratch })
+        let (request, scratch) = (request(target.address), vec![0; SCRATCH_BYTES]);
+        Ok(Self { target, request, epoll, connections, idle, scratch })
     }
 
     /// Loads the proxy for `length`, then waits for the answers still outstanding.
@@ -168,7 +201,7 @@ impl LoadGenerator {
                 break;
             };
             let connection = &mut self.connections[token];
-            match connection.stream.write(&self.request) {
+            match connection.transport.write(&self.request) {
                 Ok(count) if count == self.request.len() => {
                     connection.intended = Some(intended);
                     self.idle.pop();
@@ -182,10 +215,10 @@ impl LoadGenerator {
 
     fn receive(&mut self, token: usize, sample: &mut Sample) -> Result<(), Error> {
         let connection = &mut self.connections[token];
-        let outcome = match connection.stream.read(&mut self.scratch) {
+        let outcome = match connection.transport.read(&mut self.scratch) {
             Ok(0) => Err(ResponseError::Closed),
             Ok(_) if connection.intended.is_none() => Err(ResponseError::Surplus),
-            Ok(count) => connection.reader.feed(&self.scratch[..count], &self.expected),
+            Ok(count) => connection.reader.feed(&self.scratch[..count], &self.target.expected),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(ResponseError::Socket(error.kind())),
         };
@@ -206,9 +239,11 @@ impl LoadGenerator {
             sample.record(clock::now().saturating_duration_since(intended));
         }
         sample.answered += 1;
+        sample.resumed += u64::from(self.connections[token].transport.resumed());
         self.idle.push(token);
         // A proxy may announce the end of a connection; that is no failure.
-        if answer.keep_alive { Ok(()) } else { self.reopen(token) }
+        let stays = answer.keep_alive && self.target.reuse == Reuse::KeepAlive;
+        if stays { Ok(()) } else { self.reopen(token) }
     }
 
     fn replace(
@@ -223,18 +258,17 @@ impl LoadGenerator {
 
     /// A new connection in the place of an old one, which leaves the epoll set by being closed.
     fn reopen(&mut self, token: usize) -> Result<(), Error> {
-        self.connections[token] = open_connection(self.address, &self.epoll, token)
-            .map_err(Error::io(format!("reconnect to {}", self.address)))?;
+        self.connections[token] = open_connection(&self.target, &self.epoll, token)
+            .map_err(Error::io(format!("reconnect to {}", self.target.address)))?;
         Ok(())
     }
 }
 
-fn open_connection(address: SocketAddr, epoll: &Epoll, token: usize) -> io::Result<Connection> {
-    let stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    stream.set_nonblocking(true)?;
-    epoll.add(&stream, token, READABLE)?;
-    Ok(Connection { stream, reader: ResponseReader::default(), intended: None })
+fn open_connection(target: &Target, epoll: &Epoll, token: usize) -> io::Result<Connection> {
+    let transport = Transport::connect(target.address, &target.security)?;
+    transport.socket().set_nonblocking(true)?;
+    epoll.add(&transport, token, READABLE)?;
+    Ok(Connection { transport, reader: ResponseReader::default(), intended: None })
 }
 
 /// Requests of an open loop that the end overtook still waited: leaving them out would flatter.
@@ -248,3 +282,5 @@ fn count_unsent(schedule: &mut Schedule, sample: &mut Sample) {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_tls;

@@ -1,5 +1,6 @@
 //! The generator against real sockets, without a proxy between.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use super::*;
@@ -26,7 +27,8 @@ fn canned(response: &'static [u8]) -> SocketAddr {
 #[test]
 fn closed_loop_counts_what_the_backend_served() {
     let backend = Backend::start(b"Hello, World!", None).unwrap();
-    let mut load = LoadGenerator::open(backend.address(), 8, b"Hello, World!".to_vec()).unwrap();
+    let mut load =
+        LoadGenerator::open(Target::plain(backend.address(), b"Hello, World!"), 8).unwrap();
     let first = load.run(RUN, Pace::Closed).unwrap();
     let second = load.run(RUN, Pace::Closed).unwrap();
     assert_eq!((first.failed, second.failed), (0, 0));
@@ -41,7 +43,7 @@ fn closed_loop_counts_what_the_backend_served() {
 fn large_bodies_arrive_whole() {
     let body = crate::job::Body::Pattern(300_000).bytes();
     let backend = Backend::start(&body, None).unwrap();
-    let mut load = LoadGenerator::open(backend.address(), 4, body).unwrap();
+    let mut load = LoadGenerator::open(Target::plain(backend.address(), &body), 4).unwrap();
     let sample = load.run(RUN, Pace::Closed).unwrap();
     assert_eq!(sample.first_failure, None);
     assert!(sample.answered >= 4);
@@ -50,7 +52,7 @@ fn large_bodies_arrive_whole() {
 #[test]
 fn open_loop_sends_what_its_rate_says() {
     let backend = Backend::start(b"x", None).unwrap();
-    let mut load = LoadGenerator::open(backend.address(), 16, b"x".to_vec()).unwrap();
+    let mut load = LoadGenerator::open(Target::plain(backend.address(), b"x"), 16).unwrap();
     let sample = load.run(RUN, Pace::Open { per_second: 500.0 }).unwrap();
     assert_eq!(sample.answered + sample.unsent, 100);
     assert_eq!(sample.latency_ns.len(), 100);
@@ -73,7 +75,7 @@ fn open_loop_charges_a_stall_to_every_request_it_delayed() {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
         }
     });
-    let mut load = LoadGenerator::open(address, 1, Vec::new()).unwrap();
+    let mut load = LoadGenerator::open(Target::plain(address, b""), 1).unwrap();
     let sample = load.run(RUN, Pace::Open { per_second: 1000.0 }).unwrap();
     drop(load);
     server.join().unwrap();
@@ -86,7 +88,7 @@ fn open_loop_charges_a_stall_to_every_request_it_delayed() {
 #[test]
 fn wrong_answers_are_failures_and_end_the_run() {
     let address = canned(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
-    let mut load = LoadGenerator::open(address, 2, Vec::new()).unwrap();
+    let mut load = LoadGenerator::open(Target::plain(address, b""), 2).unwrap();
     match load.run(Duration::from_secs(20), Pace::Closed) {
         Err(Error::TooManyFailures { count, last }) => {
             assert_eq!((count, last), (FAILURES_MAX, ResponseError::Status(503)));
@@ -98,13 +100,13 @@ fn wrong_answers_are_failures_and_end_the_run() {
 #[test]
 fn an_announced_close_is_no_failure_but_a_silent_one_is() {
     let polite = canned(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    let mut load = LoadGenerator::open(polite, 1, Vec::new()).unwrap();
+    let mut load = LoadGenerator::open(Target::plain(polite, b""), 1).unwrap();
     let sample = load.run(RUN, Pace::Closed).unwrap();
     assert_eq!(sample.failed, 0);
     assert!(sample.answered > 1, "the connection was not replaced");
 
     let rude = canned(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
-    let mut load = LoadGenerator::open(rude, 1, vec![b'x'; 9]).unwrap();
+    let mut load = LoadGenerator::open(Target::plain(rude, b"xxxxxxxxx"), 1).unwrap();
     let sample = load.run(Duration::from_millis(5), Pace::Closed).unwrap();
     assert_eq!(sample.answered, 0);
     assert_eq!(sample.first_failure, Some(ResponseError::WrongBody));
@@ -113,8 +115,23 @@ fn an_announced_close_is_no_failure_but_a_silent_one_is() {
 #[test]
 fn idle_connections_stay_open_until_the_server_closes() {
     let backend = Backend::start(b"x", None).unwrap();
-    let mut idle = IdleConnections::open(backend.address(), 20, b"x").unwrap();
+    let mut idle = IdleConnections::open(&Target::plain(backend.address(), b"x"), 20).unwrap();
     assert_eq!(idle.alive(), 20);
     drop(backend);
     assert_eq!(idle.alive(), 0);
+}
+
+#[test]
+fn slow_clients_are_told_and_cut_off_one_by_one_or_stay() {
+    let backend = Backend::start(b"x", None).unwrap();
+    // A backend that waits for the end of a head for ever.
+    let slow = SlowClients::start(backend.address(), 3, None).unwrap();
+    let outcome = slow.finish().unwrap();
+    assert_eq!((outcome.clients, outcome.cut_off), (3, 0));
+
+    let polite = canned(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n");
+    let slow = SlowClients::start(polite, 3, None).unwrap();
+    let outcome = slow.wait().unwrap();
+    assert_eq!((outcome.cut_off, outcome.told), (3, 3));
+    assert!(outcome.first_after <= outcome.last_after);
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 use super::*;
 use crate::contestant::Contestant;
 use crate::job::Job;
-use crate::load::{ResponseError, Sample};
+use crate::load::{ResponseError, Sample, SlowOutcome, latency_histogram};
+use crate::run::{IdleOutcome, LoadOutcome, SlowRound};
+use crate::stats::Spread;
 
 fn entrants() -> Vec<Entrant> {
     ["nginx", "haproxy"]
@@ -27,6 +29,7 @@ fn load(cpu_ms: u64, latency_us: u64, failed: u64) -> Outcome {
     latency_ns.record_n(latency_us * 1000, 1000).unwrap();
     let sample = Sample {
         answered: 1000,
+        resumed: 0,
         failed,
         first_failure: (failed > 0).then_some(ResponseError::Status(502)),
         unsent: 0,
@@ -55,6 +58,47 @@ fn ratios_are_to_haproxy_of_the_same_round() {
     let text = report.text();
     assert!(text.contains("weir-epoll: skipped, not installed"), "{text}");
     assert!(text.contains("0.50..0.50"), "{text}");
+}
+
+#[test]
+fn sessions_that_should_have_been_resumed_are_named() {
+    let resumed = |count| {
+        let mut outcome = load(10, 100, 0);
+        if let Outcome::Load(load) = &mut outcome {
+            load.sample.resumed = count;
+        }
+        outcome
+    };
+    let rounds = [vec![resumed(800), resumed(995)]];
+    let report = Report::new(&plan("resume"), &entrants(), Vec::new(), &rounds);
+    assert_eq!(report.complaints(), "nginx: NOT RESUMED, only 800 of 1000 sessions\n");
+    let report = Report::new(&plan("handshake"), &entrants(), Vec::new(), &rounds);
+    assert_eq!(report.complaints(), "");
+}
+
+#[test]
+fn slow_clients_have_their_own_table() {
+    let round = |cut_off, failed| {
+        let (Outcome::Load(alone), Outcome::Load(beside)) =
+            (load(10, 100, 0), load(20, 300, failed))
+        else {
+            panic!("load jobs");
+        };
+        let (first_after, last_after) = (Duration::from_secs(10), Duration::from_millis(10_200));
+        let slow = SlowOutcome { clients: 500, cut_off, told: 7, first_after, last_after };
+        Outcome::Slow(Box::new(SlowRound { alone, beside, slow }))
+    };
+    let rounds = [vec![round(500, 0), round(499, 2)]];
+    let report = Report::new(&plan("slow"), &entrants(), Vec::new(), &rounds);
+    assert_eq!(report.failures(), 2);
+    let text = report.text();
+    let line = text.lines().find(|line| line.starts_with("nginx  ")).unwrap();
+    let cells: Vec<&str> = line.split_whitespace().collect();
+    let times = ["10.0", "10.2", "0", "10.00", "20.00", "100", "300", "100", "300", "100", "300"];
+    assert_eq!(cells[..4], ["nginx", "500", "500", "7"]);
+    assert_eq!(cells[4..], times);
+    assert!(text.contains("haproxy: 1 slow clients NOT CUT OFF"), "{text}");
+    assert!(text.contains("haproxy: 2 FAILED"), "{text}");
 }
 
 #[test]
