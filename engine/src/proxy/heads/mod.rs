@@ -24,12 +24,14 @@ pub(super) fn write_status_line(out: &mut Vec<u8>, status: u16, reason: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Says what is not the default of the client's version (RFC 9112 section 9.3).
+/// Says what the client cannot know otherwise. Without a word HTTP/1.0 clients take a connection for
+/// one that closes; but some, Python's for one, go by the answer's version, which is 1.1 (RFC 9112
+/// sections 9.3 and 9.6).
 pub(super) fn write_connection(out: &mut Vec<u8>, persistent: bool, client: Version) {
     match (persistent, client) {
         (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-        (false, Version::Http11) => out.extend_from_slice(b"Connection: close\r\n"),
-        _ => {}
+        (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
+        (true, Version::Http11) => {}
     }
 }
 

@@ -117,7 +117,7 @@ fn a_body_until_close_is_chunked_for_http_1_1_and_closed_for_http_1_0() {
     );
     assert_eq!(
         answered(response, &Method::Get, Version::Http10, true),
-        "HTTP/1.1 200 OK\r\nServer: s\r\nDate: now\r\n\r\n"
+        "HTTP/1.1 200 OK\r\nServer: s\r\nDate: now\r\nConnection: close\r\n\r\n"
     );
 }
 
