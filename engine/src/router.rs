@@ -6,6 +6,7 @@
 //! the file between equals. A route whose conditions do not hold is passed over.
 
 use std::cmp::Reverse;
+use std::net::Ipv6Addr;
 
 use weir_protocol::http::{Field, Method, list_elements};
 
@@ -110,9 +111,23 @@ fn precedence(route: &RouteConfig) -> (bool, bool, Reverse<usize>, Reverse<usize
 fn matches_host(wanted: Option<&str>, host: Option<&str>) -> bool {
     match (wanted, host) {
         (None, _) => true,
-        (Some(wanted), Some(host)) => wanted.eq_ignore_ascii_case(host),
+        (Some(wanted), Some(host)) => is_host(wanted, host),
         (Some(_), None) => false,
     }
+}
+
+/// Whether `host` is another spelling of `wanted`: in any case of letters, with the dot of a fully
+/// qualified name (RFC 3986 section 3.2.2), and IPv6 addresses by what they are.
+fn is_host(wanted: &str, host: &str) -> bool {
+    if wanted.starts_with('[') {
+        return ipv6(wanted).is_some_and(|address| ipv6(host) == Some(address));
+    }
+    wanted.eq_ignore_ascii_case(host)
+        || host.strip_suffix('.').is_some_and(|host| wanted.eq_ignore_ascii_case(host))
+}
+
+fn ipv6(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
 /// `/api/` as a prefix matches `/api` and everything below it, but not `/apiary`.

@@ -9,6 +9,7 @@ on_both_runtimes!(
     no_path_leads_a_redirect_to_another_host,
     paths_and_hosts_are_rewritten,
     no_spelling_walks_around_a_rewrite,
+    no_spelling_walks_around_a_rule,
     paths_are_forwarded_as_written_or_normalised,
     fields_are_edited_both_ways,
     a_route_changes_with_a_reload,
@@ -190,7 +191,7 @@ fn no_spelling_walks_around_a_rewrite(runtime: Runtime) {
         ("/x/../api/./y", "GET /v2/y"),
         ("/top//evil.test/x", "GET /evil.test/x"),
         ("/top%2F%2Fevil.test/x", "GET /evil.test/x"),
-        ("/top/\\x", "GET /\\x"),
+        ("/top/\\x", "GET /%5Cx"),
     ] {
         assert_eq!(client.get(target, &[]).text(), expected, "{target}");
     }
@@ -201,6 +202,38 @@ fn no_spelling_walks_around_a_rewrite(runtime: Runtime) {
     }
     assert_eq!(client::get(weir.address("main"), "/api/../admin", &[]).status, 404);
     assert_eq!(backend.requests(), served);
+}
+
+fn no_spelling_walks_around_a_rule(runtime: Runtime) {
+    let backend = echo();
+    let weir = Setup::before(runtime, &backend)
+        .route("path = \"/admin/*\"\nauth = \"api_key\"")
+        .route("path = \"/*\"\nhost = \"admin.test\"\nauth = \"api_key\"")
+        .route("path = \"/*\"\nhost = \"[::1]\"\nauth = \"api_key\"")
+        .route("path = \"/*\"")
+        .tables("[[key]]\nname = \"a\"\nkey = \"0123456789abcdef0123456789abcdef\"")
+        .start();
+    let status = |host: &str, target: &str| {
+        client::get(weir.address("main"), target, &[("Host", host)]).status
+    };
+    for (target, expected) in [
+        ("//admin/x", 401),
+        ("/x/%2e./%61dmin", 401),
+        ("http://a.test//admin", 401),
+        ("/x%2f..%2Fadmin", 401),
+        ("/x/..;/admin", 400),
+        ("/x/%2e.;y=1/admin", 400),
+        ("/x\\..\\admin", 400),
+        ("/x/..%5cadmin", 400),
+    ] {
+        assert_eq!(status("a.test", target), expected, "{target}");
+    }
+    for host in ["admin.test", "Admin.Test.", "admin.test.:80", "[0:0::1]", "[::0001]:443"] {
+        assert_eq!(status(host, "/"), 401, "{host}");
+    }
+    assert_eq!(status("a.test", "http://admin.test./"), 401);
+    assert_eq!(backend.requests(), 0);
+    assert_eq!(status("[::2]", "/"), 200);
 }
 
 fn paths_are_forwarded_as_written_or_normalised(runtime: Runtime) {

@@ -4,7 +4,7 @@ use weir_protocol::http::{Location, forwarded_path, host_without_port};
 
 use super::answer::{Answer, Content};
 use super::exchange::Exchange;
-use super::route::replaced;
+use super::route::{HIDDEN_DOTS, replaced};
 use crate::config::{Redirect, RouteConfig};
 use crate::runtime::Runtime;
 
@@ -15,7 +15,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         let mut scratch = self.shard.buffers.output();
         let target = self.head.target;
         let Ok(path) = forwarded_path(target.path, &mut scratch) else {
-            return Answer::new(400, "dot segments beside encoded slashes in the path");
+            return Answer::new(400, HIDDEN_DOTS);
         };
         let path = match replaced(path, &route.path, to.path.as_ref()) {
             Ok(path) => path,

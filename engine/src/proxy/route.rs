@@ -11,6 +11,10 @@ use crate::config::{Cors, ForwardPath, PathPattern, RouteConfig};
 use crate::router::Asked;
 use crate::runtime::Runtime;
 
+/// Of the one fault that a path can have once it was normalised.
+pub(super) const HIDDEN_DOTS: &str =
+    "dot segments beside encoded slashes, backslashes or parameters in the path";
+
 /// What a request has come to.
 pub(super) enum Found<'e> {
     Route(&'e RouteConfig),
@@ -85,8 +89,7 @@ pub(super) fn sent_path<'a>(
         ForwardPath::AsWritten => forwarded_path(path, scratch),
         ForwardPath::Normalised => normalised_path(path, scratch),
     };
-    let rest =
-        rest.map_err(|_| Answer::new(400, "dot segments beside encoded slashes in the path"))?;
+    let rest = rest.map_err(|_| Answer::new(400, HIDDEN_DOTS))?;
     match &route.policy {
         None => Ok(SentPath { prefix: "", rest }),
         Some(policy) => replaced(rest, &route.path, policy.path.as_ref()),

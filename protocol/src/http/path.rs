@@ -6,8 +6,9 @@ pub enum PathError {
     /// A percent sign that two hexadecimal digits do not follow, or an encoded NUL.
     #[error("malformed percent-encoding in the path")]
     Encoding,
-    /// A dot segment next to an encoded slash: backends do not agree on what it means.
-    #[error("dot segments and encoded slashes in the path")]
+    /// A dot segment next to an encoded slash or a backslash, or with parameters (`..;`): backends
+    /// do not agree on what it means.
+    #[error("dot segments beside encoded slashes, backslashes or parameters in the path")]
     HiddenDots,
 }
 
@@ -32,8 +33,9 @@ pub fn normalise_path<'a>(path: &'a str, scratch: &'a mut Vec<u8>) -> Result<&'a
 
 /// The path as a backend gets it: as the client wrote it, but without dot segments (RFC 3986
 /// section 6.2.2.3), plain or encoded. Rules are matched without them, and a backend that did not
-/// remove them would see a path that no rule has judged. The result is built in `scratch` if
-/// anything is to be removed.
+/// remove them would see a path that no rule has judged. A backslash, which no path may hold and
+/// some readers take for a slash, is encoded. The result is built in `scratch` if anything is to be
+/// changed.
 ///
 /// # Errors
 /// [`PathError::HiddenDots`]. The encoding was checked by [`normalise_path`].
@@ -45,33 +47,49 @@ pub fn forwarded_path<'a>(path: &'a str, scratch: &'a mut Vec<u8>) -> Result<&'a
     if hides_dots(path) {
         return Err(PathError::HiddenDots);
     }
-    if path.first() != Some(&b'/') || !has_dots(path) {
+    let is_clean = !has_dots(path) && memchr::memchr(b'\\', path).is_none();
+    if is_clean || path.first() != Some(&b'/') {
         return Ok(path);
     }
     without_dot_segments(path, scratch);
     Ok(scratch)
 }
 
-/// Whether `path` has dot segments next to encoded slashes.
+/// Whether a backend may find dot segments where this gateway finds none: next to what only some
+/// take for slashes, or in front of parameters, which some cut off first.
 pub(super) fn hides_dots(path: &[u8]) -> bool {
-    let slash = |window: &[u8]| window.eq_ignore_ascii_case(b"%2f");
-    path.windows(3).any(slash) && has_dots_decoded(path)
+    let encoded = |three: &[u8]| is_encoded(three, b"%2f") || is_encoded(three, b"%5c");
+    if memchr::memchr(b'\\', path).is_some() || path.windows(3).any(encoded) {
+        return has_dots_decoded(path);
+    }
+    path.split(|byte| *byte == b'/').any(|segment| {
+        let (count, rest) = leading_dots(segment);
+        (1..=2).contains(&count) && (rest.first() == Some(&b';') || is_encoded(rest, b"%3b"))
+    })
+}
+
+fn is_encoded(text: &[u8], encoding: &[u8; 3]) -> bool {
+    text.get(..3).is_some_and(|three| three.eq_ignore_ascii_case(encoding))
 }
 
 /// `Some(1)` for `.`, `Some(2)` for `..`, in any encoding.
 fn dots(segment: &[u8]) -> Option<usize> {
+    let (count, rest) = leading_dots(segment);
+    (rest.is_empty() && (1..=2).contains(&count)).then_some(count)
+}
+
+/// How many dots, in any encoding, `segment` begins with, and what follows them.
+fn leading_dots(segment: &[u8]) -> (usize, &[u8]) {
     let mut rest = segment;
     let mut count = 0;
-    while !rest.is_empty() {
-        let encoded = rest.get(..3).is_some_and(|three| three.eq_ignore_ascii_case(b"%2e"));
-        rest = match (encoded, rest[0]) {
-            (true, _) => &rest[3..],
-            (false, b'.') => &rest[1..],
-            _ => return None,
+    loop {
+        rest = match rest {
+            [b'.', after @ ..] => after,
+            _ if is_encoded(rest, b"%2e") => &rest[3..],
+            _ => return (count, rest),
         };
         count += 1;
     }
-    (1..=2).contains(&count).then_some(count)
 }
 
 /// RFC 3986 section 5.2.4, but `..` takes the last segment that is not empty, as where slashes are
@@ -83,7 +101,7 @@ fn without_dot_segments(path: &[u8], out: &mut Vec<u8>) {
         match dots(segment) {
             None => {
                 out.push(b'/');
-                out.extend_from_slice(segment);
+                push_segment(out, segment);
                 continue;
             }
             Some(1) => {}
@@ -92,6 +110,15 @@ fn without_dot_segments(path: &[u8], out: &mut Vec<u8>) {
         if segments.peek().is_none() {
             out.push(b'/');
         }
+    }
+}
+
+fn push_segment(out: &mut Vec<u8>, segment: &[u8]) {
+    let mut parts = segment.split(|byte| *byte == b'\\');
+    out.extend_from_slice(parts.next().unwrap_or_default());
+    for part in parts {
+        out.extend_from_slice(b"%5C");
+        out.extend_from_slice(part);
     }
 }
 
@@ -111,12 +138,16 @@ fn has_dots(path: &[u8]) -> bool {
 
 fn has_dots_decoded(path: &[u8]) -> bool {
     let mut decoded = Vec::with_capacity(path.len());
-    decode(path, &mut decoded).is_err() || has_dots(&decoded)
+    decode(path, &mut decoded).is_err()
+        || decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| {
+            let end = memchr::memchr(b';', segment).unwrap_or(segment.len());
+            dots(&segment[..end]).is_some()
+        })
 }
 
 /// Whether there is nothing to decode, merge or remove. May say no to a normal path.
 pub(super) fn is_normal(path: &[u8]) -> bool {
-    memchr::memchr(b'%', path).is_none()
+    memchr::memchr2(b'%', b'\\', path).is_none()
         && !path.windows(2).any(|pair| pair == b"//" || pair == b"/.")
 }
 
@@ -246,13 +277,28 @@ mod tests {
             ("/a//b/./c", "/a//b/c"),
             ("/..", "/"),
             ("/.", "/"),
+            ("/a;b=1/../c;d", "/c;d"),
+            ("/..a;/...;/x.;x.", "/..a;/...;/x.;x."),
+            ("/a\\b//\\c", "/a%5Cb//%5Cc"),
         ] {
             let path = forwarded_path(written, &mut scratch).expect("is forwarded");
             assert_eq!(std::str::from_utf8(path), Ok(forwarded), "{written}");
         }
-        for hidden in
-            ["/premium%2F..%2Ffree", "/premium%2f%2e%2e/free", "/a%2f./b", "/x/a%2Fc/../b"]
-        {
+        for hidden in [
+            "/premium%2F..%2Ffree",
+            "/premium%2f%2e%2e/free",
+            "/a%2f./b",
+            "/x/a%2Fc/../b",
+            "/free/..;/premium",
+            "/free/%2E.;x=1/premium",
+            "/free/..%3B/premium",
+            "/.;",
+            "/free%2f..;/premium",
+            "/free\\..\\premium",
+            "/free/..\\premium",
+            "/free%5c..%5Cpremium",
+            "/a\\b/../c",
+        ] {
             assert_eq!(
                 forwarded_path(hidden, &mut scratch),
                 Err(PathError::HiddenDots),
@@ -264,7 +310,7 @@ mod tests {
     proptest! {
         /// What goes out is judged as what came in was.
         #[test]
-        fn rules_match_the_forwarded_path_alike(path in "(/(\\.\\.|%2[eE]\\.|\\.|a|b%61|%2[fF]|a%2[fF]b|)){0,8}") {
+        fn rules_match_the_forwarded_path_alike(path in "(/(\\.\\.|%2[eE]\\.|\\.|a|b%61|%2[fF]|a%2[fF]b|;|%5c|\\\\|)?){0,8}") {
             let mut scratch = Vec::new();
             if let Ok(forwarded) = forwarded_path(&path, &mut scratch) {
                 let forwarded = String::from_utf8(forwarded.to_vec()).expect("ASCII");

@@ -23,7 +23,7 @@ fn one_spelling_for_each_path() {
         ("/a%2fb%2Fc", "/a%2Fb%2Fc"),
         ("//a///b//", "/a/b/"),
         ("/a/%2e/./%2E%2e/b", "/b"),
-        ("/a\\..\\b", "/a%5C..%5Cb"),
+        ("/a\\b..\\c", "/a%5Cb..%5Cc"),
         ("/a|\"<{^`}>", "/a%7C%22%3C%7B%5E%60%7D%3E"),
         ("/%c3%a9%20%25", "/%C3%A9%20%25"),
         ("/%252e%252E/", "/%252e%252E/"),
@@ -32,7 +32,9 @@ fn one_spelling_for_each_path() {
     ] {
         assert_eq!(normalised(written).as_deref(), Ok(expected), "{written}");
     }
-    assert_eq!(normalised("/a%2F../b"), Err(PathError::HiddenDots));
+    for hidden in ["/a%2F../b", "/a\\..\\b", "/a/%2e.;/b"] {
+        assert_eq!(normalised(hidden), Err(PathError::HiddenDots), "{hidden}");
+    }
     assert_eq!(normalised("/a//%4"), Err(PathError::Encoding));
 }
 

@@ -35,9 +35,13 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("dots that are no segment", "3986 3.3", "passed")
         .words(&[("passed", &[Sign::Starts("GET /.a/b../...c/a..b HTTP/1.1\r\n")])])
         .cases(&[Request(line!("GET /.a/b../...c/a..b HTTP/1.1"))]),
-    Row::new("dot segments with parameters, which Java's servers remove", "3986 3.3", "passed")
-        .words(&[("passed", &[Sign::Starts("GET /a/..;x/b HTTP/1.1\r\n")])])
-        .cases(&[Request(line!("GET /a/..;x/b HTTP/1.1"))]),
+    Row::new("dot segments with parameters, which Java's servers remove", "3986 3.3", "400")
+        .words(COUNTED)
+        .cases(&[
+            Request(line!("GET /a/..;x/b HTTP/1.1")),
+            Request(line!("GET /a/..;/b HTTP/1.1")),
+            Request(line!("GET /a/%2e%2e;x=y/b HTTP/1.1")),
+        ]),
     Row::new("percent-encoding that is malformed", "3986 2.1", "400").words(COUNTED).cases(&[
         Request(line!("GET /%zz HTTP/1.1")),
         Request(line!("GET /% HTTP/1.1")),
@@ -56,7 +60,14 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("empty segments", "3986 3.3", "passed")
         .words(&[("passed", &[Sign::Starts("GET //a///b// HTTP/1.1\r\n")])])
         .cases(&[Request(line!("GET //a///b// HTTP/1.1"))]),
-    Row::new("a backslash", "3986 2", "passed")
-        .words(&[("passed", &[Sign::Starts("GET /a\\..\\b HTTP/1.1\r\n")])])
-        .cases(&[Request(line!("GET /a\\..\\b HTTP/1.1"))]),
+    Row::new("a backslash", "3986 2", "encoded")
+        .words(&[
+            ("encoded", &[Sign::Starts("GET /a%5Cb HTTP/1.1\r\n")]),
+            ("passed", &[Sign::Starts("GET /a\\b HTTP/1.1\r\n")]),
+        ])
+        .cases(&[Request(line!("GET /a\\b HTTP/1.1"))]),
+    Row::new("dot segments beside backslashes", "3986 6.2.2", "400").words(COUNTED).cases(&[
+        Request(line!("GET /a\\..\\b HTTP/1.1")),
+        Request(line!("GET /a/..%5cb HTTP/1.1")),
+    ]),
 ];
