@@ -72,6 +72,14 @@ fn a_body_over_the_limit_is_413(runtime: Runtime) {
     let chunk = "x".repeat(500);
     let chunks = format!("1f4\r\n{chunk}\r\n1f4\r\n{chunk}\r\n1\r\nx\r\n0\r\n\r\n");
     expect_last_word(&weir, format!("{head}Transfer-Encoding: chunked\r\n\r\n{chunks}"), 413);
+    // One that is announced is not waited for.
+    for announced in ["3e9\r\n".to_owned(), format!("3e8\r\n{}\r\n1\r\n", "x".repeat(1000))] {
+        expect_last_word(
+            &weir,
+            format!("{head}Transfer-Encoding: chunked\r\n\r\n{announced}"),
+            413,
+        );
+    }
     let mut client = Client::connect(weir.address("main"));
     assert_eq!(client.post("/", &[], &[b'x'; 1000]).text(), "1000");
     client.send(format!(

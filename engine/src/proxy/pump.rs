@@ -174,6 +174,7 @@ impl Pump {
     /// Turns buffered input into payload, with its framing around it.
     fn prepare(&mut self) -> Result<(), PumpError> {
         let available = self.input.as_ref().map_or(0, Input::len);
+        let mut announced = 0;
         match &mut self.source {
             Source::Length(remaining) => {
                 let take = usize::try_from(*remaining).map_or(available, |r| r.min(available));
@@ -187,10 +188,12 @@ impl Pump {
                 let decoded = decoder.decode(input.data_mut()).map_err(PumpError::Framing)?;
                 self.source_ended = decoded.done;
                 (self.payload, self.consumed) = (decoded.payload, decoded.consumed);
+                announced = decoder.announced();
             }
         }
         self.body_bytes += self.payload as u64;
-        if self.body_bytes > self.body_bytes_max {
+        // A chunk too large is refused when it says so, before its bytes are waited for.
+        if self.body_bytes.saturating_add(announced) > self.body_bytes_max {
             return Err(PumpError::TooLarge);
         }
         self.frame();

@@ -157,6 +157,15 @@ impl ChunkedDecoder {
         Ok(Decoded { consumed: read, payload, done: self.state == State::Done })
     }
 
+    /// Bytes of payload that the chunk at hand has said it will still bring.
+    #[must_use]
+    pub fn announced(&self) -> u64 {
+        match self.state {
+            State::Data { left } => left,
+            _ => 0,
+        }
+    }
+
     /// The trailer section so far, as `name: value` lines each with its CRLF, ready to be sent
     /// between [`LAST_CHUNK_LINE`] and an empty line. At most 8 KiB; complete once done.
     #[must_use]
