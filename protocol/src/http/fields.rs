@@ -129,12 +129,25 @@ pub(super) fn is_alias(name: &[u8], known: &[u8]) -> bool {
 /// Fields under this prefix tell backends who is calling.
 const RESERVED_PREFIX: &[u8] = b"x-weir-";
 
-/// Whether only the gateway may say `name`: `X-Weir-…`, also with underscores, which CGI-like
-/// backends read as hyphens.
+/// What proxies tell of a client, whatever comes behind it: `-Prefix`, `-Ssl`, `-Scheme`.
+const FORWARDED_PREFIX: &[u8] = b"x-forwarded-";
+
+/// Whether no client may say `name`: `X-Weir-…`, also with underscores, which CGI-like backends
+/// read as hyphens; and `Proxy`, of which they make the variable `HTTP_PROXY`, where programs look
+/// for a proxy of their own.
 #[must_use]
 pub fn is_reserved(name: &[u8]) -> bool {
-    let prefix = name.get(..RESERVED_PREFIX.len());
-    prefix.is_some_and(|prefix| is_alias(prefix, RESERVED_PREFIX))
+    begins_with(name, RESERVED_PREFIX) || name.eq_ignore_ascii_case(b"proxy")
+}
+
+/// Whether only a trusted proxy may say `name`: `X-Forwarded-…`, also with underscores.
+#[must_use]
+pub fn is_x_forwarded(name: &[u8]) -> bool {
+    begins_with(name, FORWARDED_PREFIX)
+}
+
+fn begins_with(name: &[u8], known: &[u8]) -> bool {
+    name.get(..known.len()).is_some_and(|prefix| is_alias(prefix, known))
 }
 
 /// The first value of `id`.

@@ -41,7 +41,7 @@ pub use cors::OriginPattern;
 pub use error::HeadError;
 pub use fields::{
     FIELDS_CAP, Field, FieldId, FieldSet, FieldStore, is_field_value, is_reserved, is_token,
-    list_elements,
+    is_x_forwarded, list_elements,
 };
 pub use forwarded::{
     ChainField, Client, Hop, append_forwarded, append_x_forwarded_for, append_x_forwarded_host,

@@ -1,6 +1,6 @@
 //! The trailer section of a chunked body: RFC 9112 section 7.1.2.
 
-use super::fields::{is_reserved, is_token_byte, is_value_byte};
+use super::fields::{is_reserved, is_token_byte, is_value_byte, is_x_forwarded};
 use super::framing::is_framing_alias;
 use super::{ChunkError, FieldId};
 
@@ -83,7 +83,7 @@ fn is_kept(line: &[u8]) -> Result<bool, ChunkError> {
         }
         FieldId::Alias if is_framing_alias(name) => Err(ChunkError::ForbiddenTrailer),
         FieldId::Etag | FieldId::Date | FieldId::Server | FieldId::Via => Ok(true),
-        FieldId::Other => Ok(!is_reserved(name)),
+        FieldId::Other => Ok(!is_reserved(name) && !is_x_forwarded(name)),
         _ => Ok(false),
     }
 }

@@ -2,6 +2,7 @@
 
 use weir_protocol::http::{
     Field, FieldId, RequestBody, RequestHead, TargetForm, is_hop_by_hop, is_reserved,
+    is_x_forwarded,
 };
 
 use super::super::origin::Origin;
@@ -48,7 +49,7 @@ pub(in crate::proxy) fn write_request(out: &mut Vec<u8>, plan: &RequestPlan<'_>)
     // RFC 9112 section 3.2.2: a proxy generates Host from the target of an absolute form.
     write_field(out, "Host", plan.host.as_bytes());
     let forwarded = |field: &&Field<'_>| {
-        is_forwarded_request_field(field)
+        is_forwarded_request_field(field, plan.origin.trusted)
             && !is_hop_by_hop(field, &head.connection)
             && (plan.hops.is_none() || field.id != FieldId::MaxForwards)
     };
@@ -127,8 +128,9 @@ fn write_hops(out: &mut Vec<u8>, left: u64) {
     write_field(out, "Max-Forwards", itoa::Buffer::new().format(left).as_bytes());
 }
 
-/// Framing, forwarding, identifying and caller fields are written anew.
-fn is_forwarded_request_field(field: &Field<'_>) -> bool {
+/// Framing, forwarding, identifying and caller fields are written anew. Of a `trusted` peer's
+/// `X-Forwarded-…`, those that the gateway does not know are passed on.
+fn is_forwarded_request_field(field: &Field<'_>, trusted: bool) -> bool {
     match field.id {
         FieldId::Host
         | FieldId::ContentLength
@@ -142,7 +144,10 @@ fn is_forwarded_request_field(field: &Field<'_>) -> bool {
         | FieldId::XRequestId
         | FieldId::Traceparent
         | FieldId::Tracestate => false,
-        FieldId::Other => !is_reserved(field.name.as_bytes()),
+        FieldId::Other => {
+            let name = field.name.as_bytes();
+            !is_reserved(name) && (!is_x_forwarded(name) || (trusted && !field.name.contains('_')))
+        }
         _ => true,
     }
 }

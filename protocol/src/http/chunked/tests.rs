@@ -204,6 +204,7 @@ fn trailers_that_nobody_may_act_on_are_dropped() {
         "Set-Cookie: a",
         "X-Forwarded-For: a",
         "X-Weir-User: root",
+        "X_Forwarded-Prefix: /x",
         "x_weir-Tier: gold",
         "Content-Encoding: gzip",
         "Cache-Control: no-store",

@@ -29,6 +29,18 @@ fn underscores_do_not_hide_a_known_name() {
 }
 
 #[test]
+fn names_that_clients_may_not_say() {
+    for name in ["X-Weir-User", "x_weir_x", "X-WEIR-", "Proxy", "proxy"] {
+        assert!(is_reserved(name.as_bytes()), "{name}");
+    }
+    for name in ["X-Weird", "X-Weir", "Proxy-Status", "X-Proxy", "", "X-Forwarded-A"] {
+        assert!(!is_reserved(name.as_bytes()), "{name}");
+    }
+    assert!(is_x_forwarded(b"X-Forwarded-Prefix") && is_x_forwarded(b"x_forwarded_ssl"));
+    assert!(!is_x_forwarded(b"X-Forwarded") && !is_x_forwarded(b"X-Forwarder-For"));
+}
+
+#[test]
 fn lists_are_split() {
     let elements: Vec<&[u8]> = list_elements(b" a ,,\tb c\t, ,d").collect();
     assert_eq!(elements, [b"a".as_slice(), b"b c", b"d"]);

@@ -38,6 +38,17 @@ fn nobody_else_is_believed() {
 }
 
 #[test]
+fn what_others_call_forwarded_is_believed_no_more() {
+    let fields =
+        "X-Forwarded-Prefix: /evil\r\nX_Forwarded-SSL: on\r\nx-forwarded-scheme: https\r\n";
+    check(fields, "192.0.2.7", "forwarded = \"off\"", "");
+    let proxy = "X-Forwarded-Prefix: /app\r\nX_Forwarded-Ssl: on\r\n";
+    check(proxy, PROXY, "forwarded = \"off\"", "X-Forwarded-Prefix: /app\r\n");
+    // CGI makes HTTP_PROXY of it, where programs look for a proxy of their own.
+    check("Proxy: http://evil.example\r\n", PROXY, "forwarded = \"off\"", "");
+}
+
+#[test]
 fn a_trusted_proxys_fields_are_kept_and_extended() {
     let fields = "X-Forwarded-For: 6.6.6.6, 192.0.2.1\r\nX-Forwarded-For: 10.9.9.9\r\n\
                   Forwarded: for=7.7.7.7\r\nX-Forwarded-Proto: https\r\n\
