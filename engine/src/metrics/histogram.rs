@@ -106,7 +106,8 @@ fn rank(quantile: f64, count: u64) -> u64 {
         clippy::cast_precision_loss,
         reason = "a share of a count is a count; a float's 53 bits are precise enough"
     )]
-    let rank = (quantile.clamp(0.0, 1.0) * count as f64).ceil() as u64;
+    // Products such as 0.55 * 200 come out a little too large, which must not round up to the next.
+    let rank = (quantile.clamp(0.0, 1.0) * count as f64 * (1.0 - 1e-12)).ceil() as u64;
     rank.clamp(1, count.max(1))
 }
 
@@ -190,6 +191,17 @@ mod tests {
         assert_eq!(HistogramSnapshot::default().quantile_ns(0.5), None);
         assert_eq!(with(&[0]).quantile_ns(0.0), Some(32));
         assert_eq!(with(&[u64::MAX]).quantile_ns(1.0), Some(1 << TOP_BITS));
+    }
+
+    #[test]
+    fn ranks_are_those_of_exact_arithmetic() {
+        for thousandths in 0..=1_000_u32 {
+            for count in (1..=1_000_u64).chain([999_999, 1_000_000]) {
+                let exact = (u64::from(thousandths) * count).div_ceil(1_000).max(1);
+                let found = rank(f64::from(thousandths) / 1_000.0, count);
+                assert_eq!(found, exact, "{thousandths} of {count}");
+            }
+        }
     }
 
     proptest! {
