@@ -69,6 +69,16 @@ impl<S> Transport<S> {
     }
 }
 
+impl<S> Transport<S> {
+    /// On what terms the peer was let in; zero for plain text.
+    pub fn terms(&self) -> u64 {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Tls(stream) => stream.terms(),
+        }
+    }
+}
+
 impl<S: Stream> Stream for Transport<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {

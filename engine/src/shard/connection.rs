@@ -98,6 +98,9 @@ pub(super) async fn serve<R: Runtime, F: Future<Output = ()>>(
                 },
             },
         };
+        if !is_on_terms(shard, &connection) {
+            return connection.stream.close();
+        }
         connection.requests += 1;
         let after;
         (connection, after) = service.workers.exchange(connection, first).await;
@@ -111,6 +114,14 @@ pub(super) async fn serve<R: Runtime, F: Future<Output = ()>>(
             After::Tunnel(tunnel) => return Box::pin(tunnel.run(shard, connection)).await,
         }
     }
+}
+
+/// Whether the listener would let the client in as it is now: a reload may ask for TLS, or for a
+/// certificate, where that was not asked for when the connection began.
+fn is_on_terms<R: Runtime>(shard: &Shard<R>, connection: &Connection<R>) -> bool {
+    let snapshot = shard.snapshot.borrow();
+    let asked = snapshot.tls[connection.listener].as_ref().map_or(0, |tls| tls.terms);
+    asked == connection.stream.terms()
 }
 
 /// Waits for the next request without holding a buffer; not much longer than until `quiet`.

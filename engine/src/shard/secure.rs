@@ -25,11 +25,17 @@ pub(super) async fn secured<R: Runtime, F: Future<Output = ()> + 'static>(
     let asked = {
         let snapshot = shard.snapshot.borrow();
         let tls = snapshot.tls[connection.listener].as_ref();
-        tls.map(|tls| (Arc::clone(&tls.config), tls.handshake_timeout))
+        tls.map(|tls| (Arc::clone(&tls.config), tls.terms, tls.handshake_timeout))
     };
     let connection = match asked {
         None => Some(connection),
-        Some((config, timeout)) => shake_hands(shard, connection, config, timeout).await,
+        Some((config, terms, timeout)) => {
+            let mut shaken = shake_hands(shard, connection, config, timeout).await;
+            if let Some(Connection { stream: Transport::Tls(stream), .. }) = &mut shaken {
+                stream.agree(terms);
+            }
+            shaken
+        }
     };
     if let Some(connection) = connection {
         serve(service, connection).await;

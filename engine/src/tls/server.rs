@@ -18,6 +18,8 @@ pub struct ServerTls {
     pub config: Arc<ServerConfig>,
     /// From the accept to the end of the handshake.
     pub handshake_timeout: Duration,
+    /// Another number for each client authentication and least version there was; never zero.
+    pub terms: u64,
 }
 
 /// What `parse` should have refused; an error so that nothing panics on a configuration.
@@ -58,8 +60,10 @@ impl ServerTls {
         // Tickets carry the whole session, so any shard resumes what another began, and no shard
         // asks a store that they share.
         built.session_storage = Arc::new(NoServerSessionStorage {});
-        built.ticketer = tickets.of(listener, config).map_err(ServerTlsError::Tickets)?;
-        Ok(Self { config: Arc::new(built), handshake_timeout: config.handshake_timeout })
+        let granted = tickets.of(listener, config).map_err(ServerTlsError::Tickets)?;
+        built.ticketer = granted.ticketer;
+        let handshake_timeout = config.handshake_timeout;
+        Ok(Self { config: Arc::new(built), handshake_timeout, terms: granted.terms })
     }
 }
 

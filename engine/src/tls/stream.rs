@@ -32,6 +32,8 @@ pub struct TlsLayer {
     session: Connection,
     /// Who the client has proved to be.
     identity: Option<Box<ClientIdentity>>,
+    /// Those of the listener when it shook hands.
+    terms: u64,
     /// The socket took less than it was given; that goes out before anything else is accepted.
     blocked: bool,
     /// Half-closed by this side.
@@ -59,6 +61,15 @@ impl<S> TlsStream<S> {
     pub fn identify(&mut self, identity: ClientIdentity) {
         self.layer.identity = Some(Box::new(identity));
     }
+
+    /// What [`TlsStream::agree`] was told; zero without.
+    pub fn terms(&self) -> u64 {
+        self.layer.terms
+    }
+
+    pub fn agree(&mut self, terms: u64) {
+        self.layer.terms = terms;
+    }
 }
 
 impl<S: Stream> TlsStream<S> {
@@ -83,8 +94,9 @@ impl<S: Stream> TlsStream<S> {
     }
 
     fn new(inner: S, session: Connection) -> Self {
+        let (identity, terms) = (None, 0);
         let layer =
-            TlsLayer { session, identity: None, blocked: false, ended: false, broken: false };
+            TlsLayer { session, identity, terms, blocked: false, ended: false, broken: false };
         Self { inner, layer: Box::new(layer) }
     }
 

@@ -20,7 +20,17 @@ use crate::config::{ClientAuth, ServerTlsConfig, TlsVersion};
 /// read-write lock, once for each handshake.
 #[derive(Default)]
 pub struct Tickets {
-    known: BTreeMap<String, (Policy, Arc<dyn ProducesTickets>)>,
+    known: BTreeMap<String, (Policy, Granted)>,
+    /// Those that were given to a listener last.
+    terms: u64,
+}
+
+/// What connections of one listener are granted on one policy.
+#[derive(Clone)]
+pub(super) struct Granted {
+    pub(super) ticketer: Arc<dyn ProducesTickets>,
+    /// A number of the policy's own, never zero.
+    pub(super) terms: u64,
 }
 
 /// SHA-256 of what a session was granted by.
@@ -33,16 +43,17 @@ impl Tickets {
         &mut self,
         listener: &str,
         config: &ServerTlsConfig,
-    ) -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
+    ) -> Result<Granted, rustls::Error> {
         let policy = policy(config);
-        if let Some((known, ticketer)) = self.known.get(listener)
+        if let Some((known, granted)) = self.known.get(listener)
             && *known == policy
         {
-            return Ok(Arc::clone(ticketer));
+            return Ok(granted.clone());
         }
-        let ticketer = Ticketer::new()?;
-        self.known.insert(listener.to_owned(), (policy, Arc::clone(&ticketer)));
-        Ok(ticketer)
+        self.terms += 1;
+        let granted = Granted { ticketer: Ticketer::new()?, terms: self.terms };
+        self.known.insert(listener.to_owned(), (policy, granted.clone()));
+        Ok(granted)
     }
 }
 
