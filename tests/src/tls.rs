@@ -10,8 +10,11 @@ use rcgen::{
     KeyPair,
 };
 use rustls::crypto::ring;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+};
 use tempfile::TempDir;
 
 use crate::process::{Finished, Process};
@@ -99,10 +102,36 @@ impl Authority {
         StreamOwned::new(session, socket)
     }
 
+    /// A server with the certificate of `name`.
+    ///
+    /// # Panics
+    /// When that was not certified.
+    #[track_caller]
+    pub fn server(&self, name: &str) -> TlsServer {
+        let chain = CertificateDer::from_pem_file(self.file(&format!("{name}.pem")));
+        let key = PrivateKeyDer::from_pem_file(self.file(&format!("{name}.key")));
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let versions = builder.with_safe_default_protocol_versions().expect("versions");
+        let chain = vec![chain.expect("a certificate")];
+        let built = versions.with_no_client_auth().with_single_cert(chain, key.expect("a key"));
+        TlsServer(Arc::new(built.expect("a pair")))
+    }
+
     /// The keys of a TOML table for the certificate of `name`.
     pub fn pair(&self, name: &str) -> String {
         let path = |end: &str| self.path(&format!("{name}.{end}"));
         format!("certificate = \"{}\", key = \"{}\"", path("pem"), path("key"))
+    }
+}
+
+/// The server's side of TLS, for backends that a test writes itself.
+pub struct TlsServer(Arc<ServerConfig>);
+
+impl TlsServer {
+    /// `None` when there is no TLS to be had.
+    pub fn accept(&self, stream: TcpStream) -> Option<StreamOwned<ServerConnection, TcpStream>> {
+        let session = ServerConnection::new(Arc::clone(&self.0)).ok()?;
+        Some(StreamOwned::new(session, stream))
     }
 }
 

@@ -1,22 +1,39 @@
 //! WebSocket through the gateway, by a client and a server that people use.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 
 use tungstenite::protocol::Role;
 use tungstenite::{Message, WebSocket};
+use weir_tests::tls::Authority;
 use weir_tests::wait::PATIENCE;
 use weir_tests::{Runtime, Setup, Weir, on_both_runtimes, wait};
 
-on_both_runtimes!(a_websocket_is_served_counted_and_logged, large_messages_cross_both_ways_at_once,);
+on_both_runtimes!(
+    a_websocket_is_served_counted_and_logged,
+    large_messages_cross_both_ways_at_once,
+    websockets_cross_tls_on_both_sides,
+);
 
 /// Sends every message back; ends with its listener's process.
 fn websocket_server() -> SocketAddr {
+    websocket_server_over(Some)
+}
+
+/// The same over what `layer` makes of a connection.
+fn websocket_server_over<S: Read + Write>(
+    layer: impl Fn(TcpStream) -> Option<S> + Send + Sync + 'static,
+) -> SocketAddr {
+    let layer = Arc::new(layer);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("is bound");
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(stream) = stream else { continue };
+            let layer = Arc::clone(&layer);
             std::thread::spawn(move || {
+                let Some(stream) = layer(stream) else { return };
                 let Ok(mut socket) = tungstenite::accept(stream) else { return };
                 while let Ok(message) = socket.read() {
                     if (message.is_text() || message.is_binary()) && socket.send(message).is_err() {
@@ -97,4 +114,43 @@ fn large_messages_cross_both_ways_at_once(runtime: Runtime) {
         assert!(reading.read().expect("an echo") == message, "a message differs");
     }
     sending.join().expect("all was sent");
+}
+
+fn websockets_cross_tls_on_both_sides(runtime: Runtime) {
+    let authority = Authority::default();
+    authority.certify("main", &["localhost"]);
+    authority.certify("backend", &["backend.test"]);
+    let server = authority.server("backend");
+    let backend = websocket_server_over(move |stream| server.accept(stream));
+    let ca = authority.path("ca.pem");
+    let setup = Setup::new(runtime)
+        .backend(backend)
+        .listener(&format!("tls = {{ {} }}", authority.pair("main")))
+        .upstream(&format!("tls = {{ ca = \"{ca}\", server_name = \"backend.test\" }}"));
+    let mut weir = setup.start();
+    let client = authority.connect(weir.address("main"));
+    let (mut socket, response) =
+        tungstenite::client("wss://localhost/", client).expect("a handshake");
+    assert_eq!(response.status(), 101);
+    // More than a record, and more than a tunnel's buffer; then little again.
+    for length in [1, 100_000, 1_000_000, 2] {
+        let message = Message::binary(weir_tests::backend::pattern(length, length));
+        socket.send(message.clone()).expect("is sent");
+        assert!(socket.read().expect("an echo") == message, "{length} bytes differ");
+    }
+    // A reload, also to other terms, and a drain leave it open.
+    let strict = format!("tls = {{ {}, min_version = \"1.3\" }}", authority.pair("main"));
+    weir.write_config(
+        &setup.toml().replace(&format!("tls = {{ {} }}", authority.pair("main")), &strict),
+    );
+    weir.hang_up();
+    wait::until("the reload", || weir.process().stderr().contains("configuration 2 is in use"));
+    weir.process().signal(libc::SIGTERM);
+    wait::until("it drains", || weir.process().stderr().contains("draining"));
+    socket.send(Message::text("still")).expect("is sent");
+    assert_eq!(socket.read().expect("an echo"), Message::text("still"));
+    socket.close(None).expect("is sent");
+    while socket.read().is_ok() {}
+    drop(socket);
+    assert!(weir.wait().status.success());
 }
