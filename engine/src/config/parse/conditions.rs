@@ -1,6 +1,6 @@
 //! `methods` and `headers` of a `[[route]]`: what a request must have besides its path.
 
-use weir_protocol::http::is_token;
+use weir_protocol::http::{FieldId, is_reserved, is_token};
 
 use super::super::document::Table;
 use super::super::fault::Quoted;
@@ -79,6 +79,18 @@ fn headers(node: &Node<'_>) -> Vec<HeaderCondition> {
     let mut headers: Vec<HeaderCondition> = Vec::new();
     for (name, node) in entries {
         let Some(name) = field_name(&node, name) else { continue };
+        if is_reserved(name.as_bytes()) {
+            let name = Quoted(name);
+            node.fault(format_args!(
+                "{name} is the gateway's own, and a client's is not believed; use \"auth\" and \
+                 \"tiers\""
+            ));
+            continue;
+        }
+        if FieldId::of(name.as_bytes()) == FieldId::Host {
+            node.fault("use host = \"api.example.com\" on this route, which knows every spelling");
+            continue;
+        }
         let name = name.to_ascii_lowercase();
         let Some(value) = node.scalar("a value, or \"*\" for any", field_value) else { continue };
         if headers.iter().any(|header| header.name == name) {

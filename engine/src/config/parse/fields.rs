@@ -26,6 +26,8 @@ pub(super) fn edits(node: &Node<'_>, side: Side) -> FieldEdits {
     let mut edits = FieldEdits::default();
     let Some(mut table) = node.table() else { return edits };
     let mut seen = Vec::new();
+    // Whether there is anything, be it faulty.
+    let mut named = false;
     let mut take = |node: &Node<'_>, name: &str| {
         let name = editable(node, name, side)?;
         let plain = name.to_ascii_lowercase().replace('_', "-");
@@ -37,20 +39,23 @@ pub(super) fn edits(node: &Node<'_>, side: Side) -> FieldEdits {
         Some(plain)
     };
     for (key, replaces) in [("set", true), ("add", false)] {
-        let fields = table.table(key).map(|mut table| table.take_all()).unwrap_or_default();
-        for (name, node) in fields {
+        let Some(node) = table.take(key) else { continue };
+        let fields = node.table().map(|mut table| table.take_all());
+        named |= fields.as_ref().is_none_or(|fields| !fields.is_empty());
+        for (name, node) in fields.unwrap_or_default() {
             let Some(plain) = take(&node, name) else { continue };
             let Some(value) = node.scalar("a string", field_value) else { continue };
             edits.lines += &format!("{name}: {value}\r\n");
             edits.dropped.extend(replaces.then_some(plain));
         }
     }
-    let removed = table.take("remove").and_then(|node| node.list()).unwrap_or_default();
-    for item in removed {
+    let removed = table.take("remove").map_or(Some(Vec::new()), |node| node.list());
+    named |= removed.as_ref().is_none_or(|items| !items.is_empty());
+    for item in removed.unwrap_or_default() {
         let Some(plain) = item.text().and_then(|name| take(&item, name)) else { continue };
         edits.dropped.push(plain);
     }
-    if seen.is_empty() {
+    if !named {
         node.fault("changes nothing; name fields under set, add or remove, or leave it out");
     }
     if seen.len() > FIELDS_MAX {

@@ -33,13 +33,13 @@ pub(super) fn forward_path(table: &mut Table<'_>) -> Option<ForwardPath> {
 
 fn rewrite(node: &Node<'_>, pattern: &PathPattern, policy: &mut RoutePolicy) {
     let Some(mut table) = node.table() else { return };
-    policy.path = table.take("path").and_then(|node| new_path(&node, pattern));
-    let host = table.take("host");
+    let (path, host) = (table.take("path"), table.take("host"));
+    policy.path = path.as_ref().and_then(|node| new_path(node, pattern));
     if let Some(host) = &host {
         let right = "a host such as \"internal.example\", or \"backend\"";
         policy.host = host.scalar(right, host_policy).unwrap_or_default();
     }
-    if policy.path.is_none() && host.is_none() {
+    if path.is_none() && host.is_none() {
         node.fault("changes nothing; give it a path or a host, or leave it out");
     }
     table.finish();

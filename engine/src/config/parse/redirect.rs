@@ -9,7 +9,7 @@ use super::policy::new_path;
 const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
 
 /// What a redirect has no use for: it asks nobody, and sends nothing on.
-const USELESS: [(&str, &str); 7] = [
+const USELESS: [(&str, &str); 9] = [
     ("upstream", "a route has an \"upstream\" or a \"redirect\", not both; remove one"),
     ("auth", "a redirect asks for no credential; protect where it leads, and remove this"),
     ("tiers", "a redirect is for everyone; protect where it leads, and remove this"),
@@ -17,6 +17,8 @@ const USELESS: [(&str, &str); 7] = [
     ("request_headers", "a redirect sends nothing to a backend; remove this"),
     ("response_headers", "a redirect has no backend's answer; remove this"),
     ("forward_path", "a redirect sends nothing to a backend; remove this"),
+    ("upgrade", "a redirect opens no tunnel; remove this"),
+    ("connect", "a redirect opens no tunnel; remove this"),
 ];
 
 /// `pattern` is the path of the route that `table` is.

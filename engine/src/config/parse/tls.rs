@@ -117,7 +117,9 @@ fn load(certificate: &Node<'_>, key: &Node<'_>) -> Option<Certificate> {
     match Certificate::load(Path::new(certificate_path), Path::new(key_path)) {
         Ok(loaded) => Some(loaded),
         Err(error) => {
-            let node = if error.path() == Path::new(key_path) { key } else { certificate };
+            // One file may be both; the certificate is read first.
+            let is_key = error.path() != Path::new(certificate_path);
+            let node = if is_key { key } else { certificate };
             node.fault(format_args!("{error}{}", hint(&error)));
             None
         }

@@ -55,6 +55,27 @@ fn conditions() {
                 "headers = { X-A = \"1\", x-a = \"2\" }",
                 &["12:30: \"x-a\" in [route.headers]: this field is named twice; remove one"],
             ),
+            (
+                "headers = { X-Weir-Tier = \"premium\" }",
+                &[
+                    "12:27: \"X-Weir-Tier\" in [route.headers]: \"X-Weir-Tier\" is the gateway's own, and a \
+                   client's is not believed; use \"auth\" and \"tiers\"",
+                ],
+            ),
+            (
+                "headers = { x_weir_key = \"*\" }",
+                &[
+                    "12:26: \"x_weir_key\" in [route.headers]: \"x_weir_key\" is the gateway's own, and a \
+                   client's is not believed; use \"auth\" and \"tiers\"",
+                ],
+            ),
+            (
+                "headers = { Host = \"a.example\" }",
+                &[
+                    "12:20: \"Host\" in [route.headers]: use host = \"api.example.com\" on this route, \
+                   which knows every spelling",
+                ],
+            ),
         ],
     );
 }
@@ -208,7 +229,7 @@ fn fields_of_the_gateways_own() {
     }
     let cors =
         "cors = { origins = [\"*\"] }\nresponse_headers = { remove = [\"Access-Control-X\"] }";
-    assert!(faults(TO_API, cors)[1].ends_with("\"cors\" of this route writes it"));
+    assert!(faults(TO_API, cors)[0].ends_with("\"cors\" of this route writes it"));
 }
 
 #[test]
@@ -252,4 +273,18 @@ fn origins() {
             ),
         ],
     );
+}
+
+/// What is wrong is said once: a faulty part is a part.
+#[test]
+fn one_fault_each() {
+    for (lines, expected) in [
+        ("rewrite = { path = \"v2\" }", "\"path\" in [route.rewrite]"),
+        ("request_headers = { set = { Content-Length = \"5\" } }", "[route.request_headers.set]"),
+        ("request_headers = { remove = [\"Host\"] }", "[route.request_headers]"),
+        ("request_headers = { add = 5 }", "[route.request_headers]"),
+    ] {
+        let faults = faults(TO_API, lines);
+        assert!(faults.len() == 1 && faults[0].contains(expected), "{lines}: {faults:?}");
+    }
 }
