@@ -1,7 +1,5 @@
 //! What is meant for one connection only and must not be forwarded.
 
-use arrayvec::ArrayVec;
-
 use super::fields::{list_elements, token};
 use super::{Field, FieldId, HeadError, Version};
 
@@ -15,8 +13,9 @@ pub struct ConnectionOptions<'b> {
     pub keep_alive: bool,
     pub upgrade: bool,
     pub te: bool,
-    /// Names of fields to remove, beyond the ones that are always removed.
-    named: ArrayVec<&'b str, NAMED_MAX>,
+    /// Names of fields to remove, beyond the ones that are always removed; at most [`NAMED_MAX`].
+    /// On the heap, since hardly a head has any and every head is moved.
+    named: Vec<&'b str>,
 }
 
 impl<'b> ConnectionOptions<'b> {
@@ -43,7 +42,10 @@ impl<'b> ConnectionOptions<'b> {
             // Fields that the gateway knows are hop-by-hop or not by nature. Were they removed at
             // a client's word, it could strip Host, Authorization or X-Forwarded-For: RFC 9110
             // section 7.6.1 forbids to name a field meant for all recipients.
-            self.named.try_push(option).map_err(|_| HeadError::TooManyConnectionOptions)?;
+            if self.named.len() == NAMED_MAX {
+                return Err(HeadError::TooManyConnectionOptions);
+            }
+            self.named.push(option);
         }
         Ok(())
     }

@@ -17,8 +17,8 @@ pub struct Field<'b> {
     pub value: &'b [u8],
 }
 
-/// Declares [`FieldId`] and its look-up, names grouped by length so that most are told apart by
-/// that alone.
+/// Declares [`FieldId`] and its look-up, names grouped by length, so that most are told apart by
+/// that alone and the others are compared as words.
 macro_rules! field_ids {
     ($($length:literal: $($id:ident $name:literal),+;)+) => {
         /// A field name that something in the gateway acts on.
@@ -37,7 +37,9 @@ macro_rules! field_ids {
             #[must_use]
             pub fn of(name: &[u8]) -> Self {
                 match name.len() {
-                    $($length => Self::pick(name, &[$(($name, Self::$id)),+]),)+
+                    $($length => name.first_chunk::<$length>().map_or(Self::Other, |name| {
+                        Self::pick(name, &[$((const { fold(&known::<$length>($name)) }, Self::$id)),+])
+                    }),)+
                     _ => Self::Other,
                 }
             }
@@ -52,7 +54,6 @@ macro_rules! field_ids {
             }
         }
 
-        #[cfg(test)]
         const KNOWN: &[(usize, &str, FieldId)] =
             &[$($(($length, $name, FieldId::$id)),+),+];
     };
@@ -105,19 +106,43 @@ impl FieldSet {
 
 impl FieldId {
     #[inline]
-    fn pick(name: &[u8], known: &[(&str, Self)]) -> Self {
-        // Two letters tell most names apart before the whole is compared.
-        let (first, last) = (name[0] | 0x20, name[name.len() - 1] | 0x20);
-        for &(text, id) in known {
-            let text = text.as_bytes();
-            if text[0] == first && text[text.len() - 1] == last && name.eq_ignore_ascii_case(text) {
-                return id;
-            }
+    fn pick<const N: usize>(name: &[u8; N], known: &[(Folded, Self)]) -> Self {
+        let folded = fold(name);
+        if let Some((_, id)) = known.iter().find(|(text, _)| *text == folded) {
+            return *id;
         }
-        let alias =
-            name.contains(&b'_') && known.iter().any(|(text, _)| is_alias(name, text.as_bytes()));
+        let underscore = name.iter().fold(false, |found, byte| found | (*byte == b'_'));
+        if underscore { Self::alias_or_other(name) } else { Self::Other }
+    }
+
+    #[cold]
+    fn alias_or_other(name: &[u8]) -> Self {
+        let alias = KNOWN.iter().any(|(_, text, _)| is_alias(name, text.as_bytes()));
         if alias { Self::Alias } else { Self::Other }
     }
+}
+
+/// A name of up to 24 bytes with its letters in lower case, as words.
+type Folded = [u64; 3];
+
+const fn fold<const N: usize>(name: &[u8; N]) -> Folded {
+    let mut padded = [0; 24];
+    padded.split_at_mut(N).0.copy_from_slice(name);
+    let (words, _) = padded.as_chunks::<8>();
+    [fold_word(words[0]), fold_word(words[1]), fold_word(words[2])]
+}
+
+/// Sets bit 5 where bit 6 is set: that makes upper-case letters lower-case ones, and nothing else
+/// a character of a known name.
+const fn fold_word(bytes: [u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(bytes);
+    word | (word & 0x4040_4040_4040_4040) >> 1
+}
+
+/// A name of [`FieldId`]'s list. Does not compile where its length is not the one it stands under.
+const fn known<const N: usize>(text: &str) -> [u8; N] {
+    assert!(text.len() == N);
+    *text.as_bytes().first_chunk().expect("as long as that")
 }
 
 /// Whether two names of one length are the same to a reader that takes `_` for `-`.
@@ -147,7 +172,9 @@ pub fn is_x_forwarded(name: &[u8]) -> bool {
 }
 
 fn begins_with(name: &[u8], known: &[u8]) -> bool {
-    name.get(..known.len()).is_some_and(|prefix| is_alias(prefix, known))
+    // The first letter, which is no hyphen, spares most names the comparison.
+    name.first().is_some_and(|letter| letter.to_ascii_lowercase() == known[0])
+        && name.get(..known.len()).is_some_and(|prefix| is_alias(prefix, known))
 }
 
 /// The first value of `id`.

@@ -6,6 +6,8 @@
 use std::io::Write;
 use std::net::IpAddr;
 
+use arrayvec::ArrayVec;
+
 use super::fields::{is_token_byte, trim_ows};
 use super::target::parse_host;
 
@@ -118,16 +120,26 @@ fn append_quoted_unless_token(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
 }
 
+/// Characters of `255.255.255.255`.
+const V4_CHARACTERS_MAX: usize = 15;
+
 fn append_address(out: &mut Vec<u8>, address: IpAddr) {
     match address.to_canonical() {
         IpAddr::V4(address) => {
-            let mut digits = itoa::Buffer::new();
+            let mut text = ArrayVec::<u8, V4_CHARACTERS_MAX>::new();
             for (index, octet) in address.octets().into_iter().enumerate() {
                 if index > 0 {
-                    out.push(b'.');
+                    text.push(b'.');
                 }
-                out.extend_from_slice(digits.format(octet).as_bytes());
+                if octet >= 100 {
+                    text.push(b'0' + octet / 100);
+                }
+                if octet >= 10 {
+                    text.push(b'0' + octet / 10 % 10);
+                }
+                text.push(b'0' + octet % 10);
             }
+            out.extend_from_slice(&text);
         }
         IpAddr::V6(address) => {
             // A vector takes every write.

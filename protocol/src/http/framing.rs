@@ -48,6 +48,13 @@ impl<'b> FramingFields<'b> {
     /// the others.
     pub(super) fn merge_length(&mut self, value: &'b [u8]) -> Result<Option<&'b [u8]>, HeadError> {
         let known = self.content_length;
+        // What every backend sends.
+        if known.is_none()
+            && let Ok(length) = parse_length(value)
+        {
+            self.content_length = Some(length);
+            return Ok(Some(value));
+        }
         let mut elements = value.split(|byte| *byte == b',').map(trim_ows).peekable();
         let first = elements.peek().copied();
         for element in elements {

@@ -33,7 +33,9 @@ impl<'b> Target<'b> {
         // Stricter than nginx and HAProxy only where recipients differ: controls and spaces end a
         // target for some, a fragment is cut off by some. `|`, `"`, `{` and their like are no
         // more legal (RFC 3986 section 2), but real clients send them and nobody misreads them.
-        if !raw.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        // Looking at all bytes whatever the first ones are is what can be done to many at once.
+        let legal = |byte: u8| byte.is_ascii_graphic() & (byte != b'#');
+        if !raw.bytes().fold(true, |all, byte| all & legal(byte)) {
             return Err(HeadError::Target);
         }
         if *method == Method::Connect {
@@ -101,8 +103,9 @@ fn split_query(text: &str) -> (&str, Option<&str>) {
 /// The host of an authority; brackets of an IPv6 address stay.
 #[must_use]
 pub fn host_without_port(authority: &str) -> &str {
-    match authority.rfind(':') {
-        Some(at) if !authority[at..].contains(']') => &authority[..at],
+    // A port is short, so this looks at few bytes; the bracket of an IPv6 address ends it.
+    match authority.bytes().rposition(|byte| matches!(byte, b':' | b']')) {
+        Some(at) if authority.as_bytes()[at] == b':' => &authority[..at],
         _ => authority,
     }
 }
@@ -125,16 +128,31 @@ pub fn is_authority(text: &str) -> bool {
 /// `port` with its colon, or nothing.
 fn is_port(port: &str) -> bool {
     let digits = port.strip_prefix(':').unwrap_or("");
-    digits.is_empty()
-        || (digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok())
+    // One that cannot be is past being a port for good: no digit makes it smaller.
+    let number = digits.bytes().try_fold(0_u32, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u32::from(byte - b'0'))?;
+        Some(number * 10 + digit).filter(|number| *number <= u32::from(u16::MAX))
+    });
+    number.is_some()
 }
 
 fn is_host(host: &str) -> bool {
     if let Some(literal) = host.strip_prefix('[') {
         return literal.strip_suffix(']').is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok());
     }
-    !host.is_empty() && host.bytes().all(is_host_byte)
+    !host.is_empty() && host.bytes().all(|byte| HOST_BYTES[byte as usize])
 }
+
+/// Whether a host's name may hold a byte, looked up: every request has a host.
+const HOST_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < u8::MAX {
+        table[byte as usize] = is_host_byte(byte);
+        byte += 1;
+    }
+    table
+};
 
 const fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 #[test]
@@ -7,6 +9,29 @@ fn known_names_are_found_in_any_case() {
         assert_eq!(id.name(), Some(name));
         assert_eq!(FieldId::of(name.as_bytes()), id, "{name}");
         assert_eq!(FieldId::of(name.to_ascii_uppercase().as_bytes()), id, "{name}");
+    }
+}
+
+proptest! {
+    /// What the look-up by words finds is what letter by letter comparison finds.
+    #[test]
+    fn any_bytes_are_told_apart(
+        index in 0..KNOWN.len(),
+        at in 0..19_usize,
+        byte: u8,
+        upper: bool,
+    ) {
+        let (_, known, _) = KNOWN[index];
+        let mut name = known.as_bytes().to_vec();
+        if upper {
+            name.make_ascii_uppercase();
+        }
+        let at = at % name.len();
+        name[at] = byte;
+        let same = KNOWN.iter().find(|(_, text, _)| name.eq_ignore_ascii_case(text.as_bytes()));
+        let alias = KNOWN.iter().any(|(_, text, _)| is_alias(&name, text.as_bytes()));
+        let otherwise = if alias { FieldId::Alias } else { FieldId::Other };
+        prop_assert_eq!(FieldId::of(&name), same.map_or(otherwise, |(_, _, id)| *id));
     }
 }
 
