@@ -96,7 +96,7 @@ impl<R: Runtime> Exchange<'_, R> {
         let log = self.shard.has_log();
         let record = Record {
             started: self.started,
-            bytes_in: self.head.len as u64,
+            bytes_in: self.head.bytes.len() as u64,
             bytes_out: account.response_bytes,
             line: log.then(|| OpenLine::new(&self.entry(caller, account, elapsed))),
             target: side.target,
@@ -113,7 +113,7 @@ impl<R: Runtime> Exchange<'_, R> {
         let elapsed = ended.since(self.started);
         let metrics = &self.shard.metrics;
         metrics.record_request(account.status, elapsed);
-        metrics.bytes_in.add(self.head.len as u64 + account.request_bytes);
+        metrics.bytes_in.add(self.head.bytes.len() as u64 + account.request_bytes);
         metrics.bytes_out.add(account.response_bytes);
         elapsed
     }
@@ -138,7 +138,7 @@ impl<R: Runtime> Exchange<'_, R> {
             user_agent: self.head.by_name("user-agent"),
             request_id: self.trail.request_id.get(),
             status: account.status,
-            bytes_in: self.head.len as u64 + account.request_bytes,
+            bytes_in: self.head.bytes.len() as u64 + account.request_bytes,
             bytes_out: account.response_bytes,
             duration: elapsed,
             upstream: account.upstream,

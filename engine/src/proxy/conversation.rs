@@ -176,8 +176,7 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         let persistent = terms.persistent && self.upload.state != UploadState::Refused;
         let plan = ResponsePlan::new(head.body, self.request.version, persistent);
         let mut out = self.shard.buffers.output();
-        let date = self.shard.date();
-        write_response(&mut out, head, plan, &terms.additions, &date);
+        write_response(&mut out, head, plan, &terms.additions, || self.shard.date());
         let source = match head.body {
             ResponseBody::None => Source::Length(0),
             ResponseBody::Length(length) => Source::Length(length),

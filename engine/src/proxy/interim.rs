@@ -18,7 +18,7 @@ impl<R: Runtime> Conversation<'_, R> {
         additions: &Additions<'_>,
     ) -> Output {
         let mut out = self.shard.buffers.output();
-        write_response(&mut out, head, ResponsePlan::tunnel(), additions, &self.shard.date());
+        write_response(&mut out, head, ResponsePlan::tunnel(), additions, || self.shard.date());
         out
     }
 

@@ -16,7 +16,7 @@ pub(crate) fn check(data: &[u8]) {
     let head = &data[..end];
     let mut store = FieldStore::new();
     let Ok(request) = parse_request(head, &mut store, &LIMITS) else { return };
-    assert_eq!(request.len, end);
+    assert_eq!(request.bytes.len(), end);
     check_readers(data, &request);
     check_round_trip(&request);
 }
@@ -57,7 +57,7 @@ fn check_readers(data: &[u8], request: &RequestHead<'_, '_>) {
 }
 
 fn check_reading(read: &Head, request: &RequestHead<'_, '_>) {
-    assert_eq!(read.len, request.len);
+    assert_eq!(read.len, request.bytes.len());
     assert_eq!(read.framing, framing(request.body));
     let [method, target, version] = &read.start;
     assert_eq!(&method[..], request.method.as_str().as_bytes());

@@ -1,5 +1,7 @@
 //! Header fields and the ones that the gateway knows by name.
 
+use std::ops::Range;
+
 use arrayvec::ArrayVec;
 
 /// Most fields that a head can have, whatever the configuration says.
@@ -15,6 +17,25 @@ pub struct Field<'b> {
     pub id: FieldId,
     pub name: &'b str,
     pub value: &'b [u8],
+}
+
+impl Field<'_> {
+    /// Where in `head`, the one it was parsed from, its line stands, the line's end included; `None`
+    /// where it was not written as `name: value`, with one space and none behind. Whoever copies
+    /// such lines copies nothing that was not judged.
+    #[inline]
+    #[must_use]
+    pub fn line(&self, head: &[u8]) -> Option<Range<usize>> {
+        let origin = head.as_ptr() as usize;
+        let start = (self.name.as_ptr() as usize).checked_sub(origin)?;
+        let value = start + self.name.len() + 2;
+        let end = value + self.value.len() + 2;
+        let line = head.get(start..end)?;
+        let plain = self.value.as_ptr() as usize == origin + value
+            && line[self.name.len()..].starts_with(b": ")
+            && line.ends_with(b"\r\n");
+        plain.then_some(start..end)
+    }
 }
 
 /// Declares [`FieldId`] and its look-up, names grouped by length, so that most are told apart by

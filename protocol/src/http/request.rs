@@ -42,8 +42,8 @@ pub struct RequestHead<'b, 's> {
     pub expect_continue: bool,
     /// The client asks for another protocol, and for one that may be tunnelled.
     pub upgrade: bool,
-    /// Bytes of the head, from the first given.
-    pub len: usize,
+    /// All of the head, as it was given.
+    pub bytes: &'b [u8],
 }
 
 impl<'b, 's> RequestHead<'b, 's> {
@@ -102,7 +102,7 @@ pub fn parse_request<'b, 's>(
         target: request.path.ok_or(HeadError::RequestLine)?,
         version: Version::of_minor(request.version)?,
     };
-    of_parts(head.len(), &line, request.headers, store, limits)
+    of_parts(head, &line, request.headers, store, limits)
 }
 
 struct RequestLine<'b> {
@@ -134,12 +134,12 @@ fn later_minor<'b, 's>(
     };
     let mut headers = [httparse::EMPTY_HEADER; FIELDS_CAP];
     let fields = fields_behind(message, text.len(), &mut headers, HeadError::RequestLine)?;
-    of_parts(head.len(), &line, fields, store, limits)
+    of_parts(head, &line, fields, store, limits)
 }
 
 /// Judges what was read, and what it means together.
 fn of_parts<'b, 's>(
-    len: usize,
+    bytes: &'b [u8],
     line: &RequestLine<'b>,
     headers: &[httparse::Header<'b>],
     store: &'s mut FieldStore<'b>,
@@ -172,7 +172,7 @@ fn of_parts<'b, 's>(
         expect_continue: facts.expects_continue(version, body),
         upgrade: facts.upgrades(version),
         connection: facts.connection,
-        len,
+        bytes,
     })
 }
 

@@ -36,8 +36,8 @@ pub struct ResponseHead<'b, 's> {
     pub body: ResponseBody,
     /// Whether the connection can carry another exchange after this body.
     pub persistent: bool,
-    /// Bytes of the head.
-    pub len: usize,
+    /// All of the head, as it was given.
+    pub bytes: &'b [u8],
 }
 
 impl<'b, 's> ResponseHead<'b, 's> {
@@ -96,7 +96,7 @@ pub fn parse_response<'b, 's>(
         code: response.code.ok_or(HeadError::StatusLine)?,
         reason: response.reason.unwrap_or_default(),
     };
-    of_parts(head.len(), &line, response.headers, store, limits, request_method)
+    of_parts(head, &line, response.headers, store, limits, request_method)
 }
 
 struct StatusLine<'b> {
@@ -133,12 +133,12 @@ fn later_minor<'b, 's>(
     };
     let mut headers = [httparse::EMPTY_HEADER; FIELDS_CAP];
     let fields = fields_behind(head, text.len(), &mut headers, HeadError::StatusLine)?;
-    of_parts(head.len(), &line, fields, store, limits, request_method)
+    of_parts(head, &line, fields, store, limits, request_method)
 }
 
 /// Judges what was read, and what it means together.
 fn of_parts<'b, 's>(
-    len: usize,
+    bytes: &'b [u8],
     line: &StatusLine<'b>,
     headers: &[httparse::Header<'b>],
     store: &'s mut FieldStore<'b>,
@@ -166,7 +166,7 @@ fn of_parts<'b, 's>(
         connection,
         body,
         persistent,
-        len,
+        bytes,
     })
 }
 

@@ -10,7 +10,7 @@ use super::super::route::SentPath;
 use super::super::trail::Trail;
 use super::super::wish::Wish;
 use super::trail::{write_origin, write_trail};
-use super::{write_field, write_length};
+use super::{write_field, write_length, write_received};
 use crate::config::FieldEdits;
 use crate::snapshot::Forwarding;
 use crate::tls::ClientIdentity;
@@ -54,15 +54,10 @@ pub(in crate::proxy) fn write_request(out: &mut Vec<u8>, plan: &RequestPlan<'_>)
             && (plan.hops.is_none() || field.id != FieldId::MaxForwards)
     };
     match plan.edits {
-        None => {
-            for field in head.fields.iter().filter(forwarded) {
-                write_field(out, field.name, field.value);
-            }
-        }
+        None => write_received(out, head.bytes, head.fields.iter().filter(forwarded)),
         Some(edits) => {
-            for field in head.fields.iter().filter(forwarded).filter(|f| !edits.drops(f.name)) {
-                write_field(out, field.name, field.value);
-            }
+            let kept = head.fields.iter().filter(forwarded).filter(|f| !edits.drops(f.name));
+            write_received(out, head.bytes, kept);
             out.extend_from_slice(edits.lines.as_bytes());
         }
     }

@@ -1,12 +1,16 @@
 //! Responses, as clients get them.
 
+use std::ops::Deref;
+
 use weir_protocol::http::{
     Field, FieldId, ResponseBody, ResponseHead, Version, is_hop_by_hop, reason_phrase,
 };
 use weir_protocol::limit::fields::{Standing, write_fields};
 
 use super::super::pump::Sink;
-use super::{ResponsePolicy, write_connection, write_field, write_length, write_status_line};
+use super::{
+    ResponsePolicy, write_connection, write_field, write_length, write_received, write_status_line,
+};
 use crate::snapshot::Forwarding;
 
 /// How the response leaves, given what the client speaks.
@@ -53,13 +57,13 @@ pub(in crate::proxy) struct Additions<'a> {
     pub(in crate::proxy) policy: Option<ResponsePolicy<'a>>,
 }
 
-/// Appends the head of the response as the client gets it.
-pub(in crate::proxy) fn write_response(
+/// Appends the head of the response as the client gets it. `date` is asked where it has none.
+pub(in crate::proxy) fn write_response<D: Deref<Target = str>>(
     out: &mut Vec<u8>,
     head: &ResponseHead<'_, '_>,
     plan: ResponsePlan,
     additions: &Additions<'_>,
-    date: &str,
+    date: impl FnOnce() -> D,
 ) {
     let reason = if head.reason.is_empty() { reason_phrase(head.status) } else { head.reason };
     let standings = additions.standings;
@@ -73,12 +77,12 @@ pub(in crate::proxy) fn write_response(
     };
     let forwarded = head.fields.iter().filter(forwarded);
     match &additions.policy {
-        None => forwarded.for_each(|field| write_field(out, field.name, field.value)),
+        None => write_received(out, head.bytes, forwarded),
         Some(policy) => policy.write(out, forwarded),
     }
     // RFC 9110 section 6.6.1: whoever passes on a response without a date adds one.
     if head.get(FieldId::Date).is_none() {
-        write_field(out, "Date", date.as_bytes());
+        write_field(out, "Date", date().as_bytes());
     }
     if !standings.is_empty() {
         write_fields(out, standings);

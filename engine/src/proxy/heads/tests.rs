@@ -73,7 +73,7 @@ fn answered(response: &str, method: &Method<'_>, client: Version, persistent: bo
     let additions =
         Additions { standings: &[], request_id: None, forwarding: &DEFAULTS, policy: None };
     let mut out = Vec::new();
-    write_response(&mut out, &head, plan, &additions, "now");
+    write_response(&mut out, &head, plan, &additions, || "now");
     String::from_utf8(out).unwrap()
 }
 
@@ -133,7 +133,7 @@ fn a_backends_allowances_give_way_to_the_gateways() {
         let mut out = Vec::new();
         let forwarding = &forwarding("");
         let additions = Additions { standings, request_id: None, forwarding, policy: None };
-        write_response(&mut out, &head, plan, &additions, "now");
+        write_response(&mut out, &head, plan, &additions, || "now");
         String::from_utf8(out).unwrap()
     };
     assert!(written(&[]).contains("X-RateLimit-Limit: 9\r\nRateLimit: \"b\";r=9\r\n"));
@@ -164,5 +164,22 @@ fn white_space_behind_a_backends_field_names_is_removed() {
     assert_eq!(
         answered(answer, &Method::Get, Version::Http11, true),
         "HTTP/1.1 200 OK\r\nDate: d\r\nX-A: b\r\nContent-Length: 2\r\n\r\n"
+    );
+}
+
+#[test]
+fn neighbours_are_copied_together_and_what_stands_between_them_is_not() {
+    let sent = forwarded(
+        "GET / HTTP/1.1\r\nHost: h\r\nA: 1\r\nB: 2\r\nC:3\r\nD:  4\r\nE: 5 \r\nF: 6\r\n\
+         X-Weir-User: root\r\nG: 7\r\nConnection: x\r\nX: 8\r\nH:\r\nI: \r\nJ: 9\r\n\r\n",
+    );
+    let expected = "GET / HTTP/1.1\r\nHost: h\r\nA: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\nF: 6\r\n\
+                    G: 7\r\nH: \r\nI: \r\nJ: 9\r\nX-Forwarded-For: ";
+    assert!(sent.starts_with(expected), "{sent}");
+    let answer =
+        "HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 2, 2\r\nA: 1\r\nB : 2\r\nC: 3\r\n\r\n";
+    assert_eq!(
+        answered(answer, &Method::Get, Version::Http11, true),
+        "HTTP/1.1 200 OK\r\nDate: d\r\nA: 1\r\nB: 2\r\nC: 3\r\nContent-Length: 2\r\n\r\n"
     );
 }

@@ -36,6 +36,31 @@ proptest! {
 }
 
 #[test]
+fn a_line_is_found_where_it_was_written_plainly() {
+    let line = |head: &'static str, name: Range<usize>, value: Range<usize>| {
+        let field = Field { id: FieldId::Other, name: &head[name], value: &head.as_bytes()[value] };
+        field.line(head.as_bytes())
+    };
+    assert_eq!(line("?A: b\r\n", 1..2, 4..5), Some(1..7));
+    assert_eq!(line("?A: \r\n", 1..2, 4..4), Some(1..6));
+    for (head, value) in [
+        ("?A:b\r\n", 3..4),
+        ("?A:  b\r\n", 5..6),
+        ("?A:\tb\r\n", 4..5),
+        ("?A :b\r\n", 4..5),
+        ("?A: b \r\n", 4..5),
+        ("?A: b", 4..5),
+        ("?A: b\n\n", 4..5),
+        ("?A: b, c\r\n", 4..5),
+    ] {
+        assert_eq!(line(head, 1..2, value), None, "{}", head.escape_debug());
+    }
+    let (name, value) = ("A".to_owned(), b"b".to_vec());
+    let elsewhere = Field { id: FieldId::Other, name: &name, value: &value };
+    assert_eq!(elsewhere.line(b"A: b\r\n"), None);
+}
+
+#[test]
 fn near_misses_are_other() {
     for name in ["", "x", "hos", "hosts", "hast", "content-lengt", "content.length", "x-api-kez"] {
         assert_eq!(FieldId::of(name.as_bytes()), FieldId::Other, "{name}");

@@ -5,7 +5,7 @@ const LIMITS: HeadLimits = HeadLimits { head_bytes: 4096, target_bytes: 64, fiel
 fn framed(head: &str, method: &Method<'_>) -> Result<(ResponseBody, bool), HeadError> {
     let mut store = FieldStore::new();
     let response = parse_response(head.as_bytes(), &mut store, &LIMITS, method)?;
-    assert_eq!(response.len, head.len());
+    assert_eq!(response.bytes.len(), head.len());
     Ok((response.body, response.persistent))
 }
 
@@ -151,7 +151,7 @@ fn a_later_minor_version_is_read_as_1_1() {
         let response = parse_response(head.as_bytes(), &mut store, &LIMITS, &Method::Get)
             .unwrap_or_else(|error| panic!("{line}: {error:?}"));
         assert_eq!((response.version, response.status), (Version::Http11, 200));
-        assert_eq!((response.reason, response.len), (reason, head.len()));
+        assert_eq!((response.reason, response.bytes.len()), (reason, head.len()));
         assert_eq!((response.body, response.persistent), (ResponseBody::Length(5), true));
         assert_eq!(response.by_name("b"), Some(b"c".as_slice()));
     }

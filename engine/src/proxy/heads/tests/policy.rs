@@ -36,7 +36,7 @@ fn shared(fields: &str, policy: ResponsePolicy<'_>) -> String {
     let policy = Some(policy);
     let forwarding = &forwarding("");
     let additions = Additions { standings: &[], request_id: None, forwarding, policy };
-    write_response(&mut out, &head, plan, &additions, "now");
+    write_response(&mut out, &head, plan, &additions, || "now");
     let text = String::from_utf8(out).unwrap();
     text.split_once("Date: d\r\n").unwrap().1.replace("\r\n", "|")
 }

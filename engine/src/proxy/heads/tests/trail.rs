@@ -140,7 +140,7 @@ fn answers_get_an_id_and_via_by_choice() {
         let forwarding = &forwarding(lines);
         let additions = Additions { standings: &[], request_id, forwarding, policy: None };
         let mut out = Vec::new();
-        write_response(&mut out, &head, plan, &additions, "now");
+        write_response(&mut out, &head, plan, &additions, || "now");
         String::from_utf8(out).unwrap()
     };
     let passed = written(None, "");
