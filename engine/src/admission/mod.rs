@@ -68,21 +68,17 @@ pub struct Admission<'s> {
 }
 
 impl<'s> Admission<'s> {
-    pub fn decide(&self, request: &Request<'_, '_>) -> Decision<'s> {
-        let mut decision =
-            Decision { caller: Caller::Anonymous, standings: Standings::new(), refusal: None };
-        decision.refusal = self.decide_into(request, &mut decision).err();
-        decision
+    /// `decision` is a new one, which is filled.
+    pub fn decide(&self, request: &Request<'_, '_>, decision: &mut Decision<'s>) {
+        decision.refusal = self.decide_into(request, decision).err();
     }
 
     /// For a request that nobody stands behind, a browser's preflight: limits by address count it.
-    pub fn decide_anonymous(&self, request: &Request<'_, '_>) -> Decision<'s> {
-        let mut decision = Decision::default();
+    pub fn decide_anonymous(&self, request: &Request<'_, '_>, decision: &mut Decision<'s>) {
         let standings = &mut decision.standings;
         decision.refusal = [Callers::All, Callers::Anonymous]
             .into_iter()
             .find_map(|callers| self.charge_address(request, callers, standings).err());
-        decision
     }
 
     fn decide_into(

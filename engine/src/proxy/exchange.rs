@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use weir_protocol::http::{FieldStore, Method, RequestBody, RequestHead, parse_request};
+use weir_protocol::http::{
+    FieldStore, Method, RequestBody, RequestHead, is_normal_path, parse_request,
+};
 
 use super::account::Account;
 use super::answer::{Answer, AnswerContext};
@@ -56,6 +58,7 @@ pub async fn exchange<R: Runtime>(shard: Rc<Shard<R>>, desk: Rc<Desk<R>>) {
                             origin: Origin::of(&connection, &head, &snapshot.forwarding),
                             trail: Trail::of(&head, &snapshot.forwarding, &shard),
                             connection: &mut connection,
+                            plain_path: is_normal_path(head.target.path),
                             head: &head,
                             spare: &inbound.data()[end..],
                             started,
@@ -129,6 +132,8 @@ pub(super) struct Exchange<'e, R: Runtime> {
     pub(super) snapshot: &'e ShardSnapshot,
     pub(super) connection: &'e mut Connection<R>,
     pub(super) head: &'e RequestHead<'e, 'e>,
+    /// Whether its path is one to which [`is_normal_path`] says yes.
+    pub(super) plain_path: bool,
     /// Bytes that were read behind the head.
     spare: &'e [u8],
     pub(super) origin: Origin,
@@ -153,10 +158,17 @@ impl<'e, R: Runtime> Exchange<'e, R> {
     async fn run(&mut self) -> Done<R> {
         let mut account = Account::default();
         let mut decision = Decision::default();
-        let mut scratch = self.shard.buffers.output();
+        let mut scratch = None;
+        let buffers = &self.shard.buffers;
         let mut watch = Watch::new(self.spare.len() > self.spare_of_body());
         let judged = self.judge(&mut decision, &mut account).and_then(|judged| {
-            let path = sent_path(self.head.target.path, judged.route, &mut scratch)?;
+            let path = sent_path(
+                self.head.target.path,
+                self.plain_path,
+                judged.route,
+                buffers,
+                &mut scratch,
+            )?;
             Ok((judged, path))
         });
         let mut opened = None;
@@ -206,7 +218,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             None => self.record(&decision.caller, &account),
             Some((side, place)) => {
                 account.decision = "tunnelled";
-                done.tunnel = Some(self.tunnel(side, place, &decision.caller, &account));
+                done.tunnel = Some(self.tunnel(*side, place, &decision.caller, &account));
             }
         }
         done

@@ -70,8 +70,8 @@ pub(super) struct Forwarded<R: Runtime> {
     pub(super) backend: usize,
     pub(super) ended: Instant,
     pub(super) done: Done<R>,
-    /// The end of HTTP on both connections.
-    pub(super) opened: Option<Opened<R>>,
+    /// The end of HTTP on both connections. On the heap, since hardly an answer is that.
+    pub(super) opened: Option<Box<Opened<R>>>,
 }
 
 /// The backend's side of a tunnel.
@@ -255,7 +255,7 @@ impl<R: Runtime> Forward<'_, R> {
         match outcome.fate {
             Fate::Tunnel => {
                 let target = Arc::clone(&upstream.backends[backend]);
-                opened = Some(Opened { stream, read, target });
+                opened = Some(Box::new(Opened { stream, read, target }));
             }
             // One that was opened in a client's name is that client's only.
             Fate::Reusable if upstream.proxy_protocol.is_none() => self.shard.pool.put(

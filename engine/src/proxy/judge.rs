@@ -55,7 +55,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             self.note_cors(cors);
         }
         account.decision = "refused";
-        *decision = self.decide(route, Admission::decide);
+        self.decide(route, decision, Admission::decide);
         refused(decision, account)?;
         if let RouteTarget::Redirect(to) = &route.target {
             account.decision = "redirected";
@@ -111,7 +111,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
     ) -> Answer<'e> {
         account.decision = "refused";
         let allowed = self.allow_origin(cors);
-        *decision = self.decide(route, Admission::decide_anonymous);
+        self.decide(route, decision, Admission::decide_anonymous);
         if let Err(answer) = refused(decision, account) {
             return answer;
         }
@@ -120,9 +120,9 @@ impl<'e, R: Runtime> Exchange<'e, R> {
     }
 
     /// Has admission decide, one way or the other.
-    fn decide<F>(&self, route: &RouteConfig, how: F) -> Decision<'e>
+    fn decide<F>(&self, route: &RouteConfig, decision: &mut Decision<'e>, how: F)
     where
-        F: FnOnce(&Admission<'e>, &Request<'_, '_>) -> Decision<'e>,
+        F: FnOnce(&Admission<'e>, &Request<'_, '_>, &mut Decision<'e>),
     {
         let admission = Admission {
             snapshot: self.snapshot,
@@ -137,7 +137,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             now: self.started,
             wall: &|| self.shard.runtime.wall(),
         };
-        how(&admission, &request)
+        how(&admission, &request, decision);
     }
 }
 

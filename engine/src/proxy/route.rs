@@ -10,6 +10,7 @@ use super::exchange::Exchange;
 use crate::config::{Cors, ForwardPath, PathPattern, RouteConfig};
 use crate::router::Asked;
 use crate::runtime::Runtime;
+use crate::shard::{Buffers, Output};
 
 /// Of the one fault that a path can have once it was normalised.
 pub(super) const HIDDEN_DOTS: &str =
@@ -25,9 +26,14 @@ pub(super) enum Found<'e> {
 impl<'e, R: Runtime> Exchange<'e, R> {
     /// Rules are matched against the normalised path, so that no spelling walks around them.
     pub(super) fn find_route(&mut self) -> Result<Found<'e>, Answer<'static>> {
-        let mut scratch = self.shard.buffers.output();
-        let path = normalise_path(self.head.target.path, &mut scratch)
-            .map_err(|_| Answer::new(400, "the path's percent-encoding is malformed"))?;
+        let mut scratch;
+        let path = if self.plain_path {
+            self.head.target.path.as_bytes()
+        } else {
+            scratch = self.shard.buffers.output();
+            normalise_path(self.head.target.path, &mut scratch)
+                .map_err(|_| Answer::new(400, "the path's percent-encoding is malformed"))?
+        };
         let asked = Asked {
             host: self.head.host.map(host_without_port),
             path,
@@ -78,16 +84,19 @@ pub(super) struct SentPath<'a> {
     pub(super) rest: &'a [u8],
 }
 
-/// The path that `route` has its backend sent, without query. `scratch` is for what has to be
-/// built.
+/// The path that `route` has its backend sent, without query. `plain` says that it
+/// [`is_normal_path`](weir_protocol::http::is_normal_path). `scratch` is for what has to be built.
 pub(super) fn sent_path<'a>(
     path: &'a str,
+    plain: bool,
     route: &'a RouteConfig,
-    scratch: &'a mut Vec<u8>,
+    buffers: &Buffers,
+    scratch: &'a mut Option<Output>,
 ) -> Result<SentPath<'a>, Answer<'static>> {
     let rest = match route.forward_path {
-        ForwardPath::AsWritten => forwarded_path(path, scratch),
-        ForwardPath::Normalised => normalised_path(path, scratch),
+        ForwardPath::AsWritten if plain => Ok(path.as_bytes()),
+        ForwardPath::AsWritten => forwarded_path(path, scratch.insert(buffers.output())),
+        ForwardPath::Normalised => normalised_path(path, scratch.insert(buffers.output())),
     };
     let rest = rest.map_err(|_| Answer::new(400, HIDDEN_DOTS))?;
     match &route.policy {

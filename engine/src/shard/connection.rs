@@ -75,9 +75,10 @@ enum Next {
 /// Serves request after request, each by a worker, until the connection ends or is parked.
 pub(super) async fn serve<R: Runtime, F: Future<Output = ()>>(
     service: Rc<Service<R, F>>,
-    mut connection: Connection<R>,
+    connection: Connection<R>,
 ) {
     let shard = &service.shard;
+    let mut connection = Box::new(connection);
     let mut pipelined = None;
     // From now on, since one that was just revived has been idle for long, and no runtime knows yet
     // that there is something to read on it.
@@ -88,10 +89,10 @@ pub(super) async fn serve<R: Runtime, F: Future<Output = ()>>(
             None => match first_bytes(shard, &mut connection, quiet).await {
                 Next::Request(bytes) => bytes,
                 Next::End => return connection.stream.close(),
-                Next::Quiet => match service.lot.park(shard, connection) {
+                Next::Quiet => match service.lot.park(shard, *connection) {
                     None => return,
                     Some(unparked) => {
-                        connection = unparked;
+                        connection = Box::new(unparked);
                         quiet = shard.runtime.now() + PARK_AFTER;
                         continue;
                     }
@@ -111,7 +112,7 @@ pub(super) async fn serve<R: Runtime, F: Future<Output = ()>>(
             After::Close => return connection.stream.close(),
             After::Abort => return connection.stream.abort(),
             // On the heap, for every connection has room for this future's state.
-            After::Tunnel(tunnel) => return Box::pin(tunnel.run(shard, connection)).await,
+            After::Tunnel(tunnel) => return Box::pin(tunnel.run(shard, *connection)).await,
         }
     }
 }

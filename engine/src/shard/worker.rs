@@ -18,10 +18,14 @@ use crate::runtime::Runtime;
 /// Workers kept while nobody needs them.
 const KEPT_MAX: usize = 256;
 
-/// Where a connection and its worker hand over.
+/// Where a connection lies with what goes with it.
+type Tray<R, T> = Cell<Option<(Box<Connection<R>>, T)>>;
+
+/// Where a connection and its worker hand over. The connection is boxed, since it is moved from hand
+/// to hand four times for each request.
 pub struct Desk<R: Runtime> {
-    request: Cell<Option<(Connection<R>, Input)>>,
-    result: Cell<Option<(Connection<R>, After<R>)>>,
+    request: Tray<R, Input>,
+    result: Tray<R, After<R>>,
 }
 
 impl<R: Runtime> Desk<R> {
@@ -30,12 +34,12 @@ impl<R: Runtime> Desk<R> {
     }
 
     /// The next connection to serve, with the first bytes of its request.
-    pub async fn next(&self) -> (Connection<R>, Input) {
+    pub async fn next(&self) -> (Box<Connection<R>>, Input) {
         // Polled by the connection's task only, and only after something was put there.
         poll_fn(|_| self.request.take().map_or(Poll::Pending, Poll::Ready)).await
     }
 
-    pub fn finish(&self, connection: Connection<R>, after: After<R>) {
+    pub fn finish(&self, connection: Box<Connection<R>>, after: After<R>) {
         self.result.set(Some((connection, after)));
     }
 }
@@ -60,9 +64,9 @@ impl<R: Runtime, F: Future<Output = ()>> Workers<R, F> {
     /// One exchange of `connection`, whose request begins with `first`.
     pub(super) async fn exchange(
         &self,
-        connection: Connection<R>,
+        connection: Box<Connection<R>>,
         first: Input,
-    ) -> (Connection<R>, After<R>) {
+    ) -> (Box<Connection<R>>, After<R>) {
         let kept = self.free.borrow_mut().pop();
         let mut worker = kept.unwrap_or_else(|| self.hire());
         worker.desk.request.set(Some((connection, first)));

@@ -50,7 +50,7 @@ pub use forwarded::{
 };
 pub use head::{HeadLimits, Method, Version};
 pub use max_forwards::{Hops, HopsError};
-pub use path::{PathError, forwarded_path, normalise_path};
+pub use path::{PathError, forwarded_path, is_normal_path, normalise_path};
 pub use problem::{Member, PROBLEM_MEDIA_TYPE, Problem, reason_phrase};
 pub use proxy_status::{ProxyError, append_proxy_status};
 pub use redirect::Location;

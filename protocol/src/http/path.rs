@@ -145,7 +145,13 @@ fn has_dots_decoded(path: &[u8]) -> bool {
         })
 }
 
-/// Whether there is nothing to decode, merge or remove. May say no to a normal path.
+/// Whether there is nothing to decode, merge or remove: [`normalise_path`] and [`forwarded_path`]
+/// give back such a path as it is. May say no to a normal path.
+#[must_use]
+pub fn is_normal_path(path: &str) -> bool {
+    is_normal(path.as_bytes())
+}
+
 pub(super) fn is_normal(path: &[u8]) -> bool {
     memchr::memchr2(b'%', b'\\', path).is_none()
         && !path.windows(2).any(|pair| pair == b"//" || pair == b"/.")
