@@ -19,7 +19,7 @@ pub use identity::Caller;
 use crate::config::{Auth, Callers, LIMITS_PER_ROUTE_MAX, LimitKey, OnFull, RouteConfig};
 use crate::metrics::ShardMetrics;
 use crate::runtime::{Instant, UnixNanos};
-use crate::slots::{Charge, KeyHash, SlotTable};
+use crate::slots::{Charge, SlotTable, SubjectHash};
 use crate::snapshot::{Limit, Quota, Snapshot};
 pub(crate) use identity::address_key;
 use identity::{identify, presented};
@@ -134,7 +134,7 @@ impl<'s> Admission<'s> {
                 continue;
             }
             if let Some(quota) = limit.quota(None) {
-                let key = self.key(limit, request, &Caller::Anonymous);
+                let key = self.subject(limit, request, &Caller::Anonymous);
                 self.charge(limit, quota, key, request.now, standings)?;
             }
         }
@@ -148,13 +148,13 @@ impl<'s> Admission<'s> {
         decision: &mut Decision<'s>,
     ) -> Result<(), Refusal<'s>> {
         let tier = decision.caller.tier(self.snapshot);
-        let mut charged: ArrayVec<(&Quota, KeyHash), STANDINGS_MAX> = ArrayVec::new();
+        let mut charged: ArrayVec<(&Quota, SubjectHash), STANDINGS_MAX> = ArrayVec::new();
         for limit in self.route_limits(request.route) {
             let Some(quota) = limit.quota(tier) else { continue };
             if limit.key == LimitKey::Address {
                 continue;
             }
-            let key = self.key(limit, request, &decision.caller);
+            let key = self.subject(limit, request, &decision.caller);
             match self.charge(limit, quota, key, request.now, &mut decision.standings) {
                 Ok(true) => charged.push((quota, key)),
                 Ok(false) => {}
@@ -177,7 +177,7 @@ impl<'s> Admission<'s> {
         route.limits.iter().map(move |index| &snapshot.limits[*index])
     }
 
-    fn key(&self, limit: &Limit, request: &Request<'_, '_>, caller: &Caller) -> KeyHash {
+    fn subject(&self, limit: &Limit, request: &Request<'_, '_>, caller: &Caller) -> SubjectHash {
         let user = || caller.user(self.snapshot).map(|user| ("user", user.as_bytes()));
         let named = match limit.key {
             LimitKey::Address => None,
@@ -189,10 +189,10 @@ impl<'s> Admission<'s> {
             LimitKey::Certificate => request.certificate.map(|digest| ("certificate", &digest[..])),
         };
         match named {
-            Some((kind, name)) => self.table.hash(&limit.name, &[kind.as_bytes(), name]),
+            Some((kind, name)) => self.table.subject(&[kind.as_bytes(), name]),
             None => {
                 let (bytes, length) = address_key(request.address);
-                self.table.hash(&limit.name, &[b"address", &bytes[..length]])
+                self.table.subject(&[b"address", &bytes[..length]])
             }
         }
     }
@@ -202,7 +202,7 @@ impl<'s> Admission<'s> {
         &self,
         limit: &'s Limit,
         quota: &'s Quota,
-        key: KeyHash,
+        key: SubjectHash,
         now: Instant,
         standings: &mut Standings<'s>,
     ) -> Result<bool, Refusal<'s>> {

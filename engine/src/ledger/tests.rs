@@ -8,7 +8,7 @@ use tempfile::{TempDir, tempdir};
 use weir_protocol::limit::window::Window;
 
 use super::*;
-use crate::slots::{Charge, KeyHash, Policy};
+use crate::slots::{Charge, Policy, SubjectHash};
 
 const SECOND: u64 = 1_000_000_000;
 const SLOTS: usize = 64;
@@ -28,8 +28,8 @@ fn policy() -> Policy {
     Policy::new("test", Window::new(1_000, 60 * SECOND).expect("within the bounds"))
 }
 
-fn key(table: &SlotTable) -> KeyHash {
-    table.hash("test", &[b"203.0.113.7"])
+fn key(table: &SlotTable) -> SubjectHash {
+    table.subject(&[b"203.0.113.7"])
 }
 
 fn charge(table: &SlotTable, units: u32) {

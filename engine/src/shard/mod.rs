@@ -270,7 +270,7 @@ impl<R: Runtime> Shard<R> {
     /// A client's address as [`AddressTable`] wants it; its key is the slot table's.
     fn hash_address(&self, address: IpAddr) -> u64 {
         let (key, length) = address_key(address);
-        self.table.hash("connections_per_address", &[&key[..length]]).as_u64()
+        self.table.subject(&[b"connection", &key[..length]]).as_u64()
     }
 
     /// Whether a drain is over: nobody is here, and nobody will come.

@@ -41,14 +41,27 @@ pub use slot::SLOT_BYTES;
 pub(crate) use table::Mapping;
 pub use table::SlotTable;
 
-/// Names one counter: the keyed hash of a limit's name and a caller's key. Two keys share a counter
-/// with a probability of 2^-64, which no caller can influence without the table's secret.
+/// Whom limits count, whichever they are: the keyed hash of an address, a key, a user. It is made
+/// once for a request, or before it; each limit makes its own tag of it. Two subjects are taken for
+/// one with a probability of 2^-64, which no caller can influence without the table's secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyHash(u64);
+pub struct SubjectHash(u64);
 
-impl KeyHash {
-    pub(crate) const fn as_u64(self) -> u64 {
+impl SubjectHash {
+    pub const fn as_u64(self) -> u64 {
         self.0
+    }
+
+    /// Names the counter that a limit keeps for this subject. A bijection for each limit, so that
+    /// its subjects stay apart; the subject's bits are random to everybody outside, so that cheap
+    /// mixing is enough to keep limits apart.
+    const fn tag(self, seed: u64) -> u64 {
+        // An odd factor permutes the 64-bit numbers and carries low bits up; the shift brings the
+        // mixed half back down. The factor is 2^64 divided by the golden ratio (Knuth, volume 3,
+        // section 6.4).
+        let mixed = (self.0 ^ seed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let tag = mixed ^ mixed >> 32;
+        if tag == slot::FREE { 1 } else { tag }
     }
 }
 
@@ -56,6 +69,8 @@ impl KeyHash {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     window: Window,
+    /// Hash of the limit's name: tells its counters from another limit's of the same subject.
+    seed: u64,
     /// Hash of the limit's name and its rate: tells slots of one revision from another's.
     id: u64,
 }
@@ -65,8 +80,9 @@ impl Policy {
     /// policies in every process.
     pub fn new(limit_name: &str, window: Window) -> Self {
         let rate = [u64::from(window.limit()).to_le_bytes(), window.window_ns().to_le_bytes()];
+        let seed = table::hash_parts([0; 16], &[limit_name.as_bytes()]);
         let id = table::hash_parts([0; 16], &[limit_name.as_bytes(), &rate[0], &rate[1]]);
-        Self { window, id }
+        Self { window, seed, id }
     }
 
     pub const fn window(&self) -> &Window {

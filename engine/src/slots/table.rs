@@ -12,7 +12,7 @@ use weir_protocol::limit::window::Allowance;
 use super::groups::{Ask, GROUP_SLOTS, Groups};
 use super::recover::{self, Recovered};
 use super::slot::{FREE, SLOT_BYTES, Slot};
-use super::{Charge, KeyHash, Occupancy, Policy, TableClock};
+use super::{Charge, Occupancy, Policy, SubjectHash, TableClock};
 use crate::runtime::Instant;
 
 /// All counters of an engine. Shared by its shards behind an `Arc`.
@@ -113,20 +113,16 @@ impl SlotTable {
         Self { memory, locks, hash_key, clock, full_answers: AtomicU64::new(0) }
     }
 
-    /// The counter of `parts` (a key, or several in order) under a limit. Parts are told apart:
-    /// `["ab", "c"]` and `["a", "bc"]` are different keys.
-    pub fn hash(&self, limit_name: &str, parts: &[&[u8]]) -> KeyHash {
-        let mut hasher = SipHasher13::new_with_key(&self.hash_key);
-        write_part(&mut hasher, limit_name.as_bytes());
-        parts.iter().for_each(|part| write_part(&mut hasher, part));
-        let tag = hasher.finish();
-        KeyHash(if tag == FREE { 1 } else { tag })
+    /// The subject that `parts` name, in order: a kind and a name, or several of both. Parts are
+    /// told apart: `["ab", "c"]` and `["a", "bc"]` are different subjects.
+    pub fn subject(&self, parts: &[&[u8]]) -> SubjectHash {
+        SubjectHash(hash_parts(self.hash_key, parts))
     }
 
-    /// Charges `cost` units to a key, or says when to come back. Lock-free when the key has a slot
+    /// Charges `cost` units to a subject, or says when to come back. Lock-free when it has a slot
     /// that still counts.
-    pub fn charge(&self, key: KeyHash, policy: &Policy, now: Instant, cost: u32) -> Charge {
-        let charge = self.groups().charge(&self.ask(key, policy, now, cost));
+    pub fn charge(&self, subject: SubjectHash, policy: &Policy, now: Instant, cost: u32) -> Charge {
+        let charge = self.groups().charge(&self.ask(subject, policy, now, cost));
         if charge == Charge::TableFull {
             // A statistic.
             self.full_answers.fetch_add(1, Ordering::Relaxed);
@@ -135,14 +131,14 @@ impl SlotTable {
     }
 
     /// Gives back what [`charge`](Self::charge) admitted at `charged_at`, if it still counts.
-    pub fn refund(&self, key: KeyHash, policy: &Policy, charged_at: Instant, cost: u32) {
-        let ask = self.ask(key, policy, charged_at, cost);
+    pub fn refund(&self, subject: SubjectHash, policy: &Policy, charged_at: Instant, cost: u32) {
+        let ask = self.ask(subject, policy, charged_at, cost);
         self.groups().refund(&ask, ask.now_ns);
     }
 
-    /// What is left to a key, charging nothing.
-    pub fn peek(&self, key: KeyHash, policy: &Policy, now: Instant) -> Allowance {
-        self.groups().peek(&self.ask(key, policy, now, 0))
+    /// What is left to a subject, charging nothing.
+    pub fn peek(&self, subject: SubjectHash, policy: &Policy, now: Instant) -> Allowance {
+        self.groups().peek(&self.ask(subject, policy, now, 0))
     }
 
     /// Reads every slot: for the control plane, never for a shard.
@@ -168,8 +164,14 @@ impl SlotTable {
         Groups { slots: self.slots(), locks: &self.locks }
     }
 
-    fn ask<'a>(&self, key: KeyHash, policy: &'a Policy, now: Instant, cost: u32) -> Ask<'a> {
-        Ask { tag: key.0, policy, now_ns: self.clock.at(now).0, cost }
+    fn ask<'a>(
+        &self,
+        subject: SubjectHash,
+        policy: &'a Policy,
+        now: Instant,
+        cost: u32,
+    ) -> Ask<'a> {
+        Ask { tag: subject.tag(policy.seed), policy, now_ns: self.clock.at(now).0, cost }
     }
 }
 
