@@ -209,24 +209,28 @@ fn answers_say_what_a_backend_did(runtime: Runtime) {
         let _ = exchange.send(bytes);
         After::Close
     });
-    let setup = Setup::new(runtime).upstream("response_timeout = \"100ms\"");
+    let setup = Setup::new(runtime);
     let weir = setup.clone().backend(backend.address()).start();
-    for (path, status, error) in [
-        ("/silent", 504, "http_response_timeout"),
-        ("/closes", 502, "connection_terminated"),
-        ("/begins", 502, "http_response_incomplete"),
-        ("/babbles", 502, "http_protocol_error"),
-        ("/switches", 502, "http_upgrade_failed"),
-        ("/codes", 502, "http_response_transfer_coding"),
-        ("/boasts", 502, "http_response_header_section_size"),
+    for (path, error) in [
+        ("/closes", "connection_terminated"),
+        ("/begins", "http_response_incomplete"),
+        ("/babbles", "http_protocol_error"),
+        ("/switches", "http_upgrade_failed"),
+        ("/codes", "http_response_transfer_coding"),
+        ("/boasts", "http_response_header_section_size"),
     ] {
         let answer = client::get(weir.address("main"), path, &[]);
         let expected = format!("weir; error={error}");
-        assert_eq!((answer.status, answer.get("proxy-status")), (status, Some(expected.as_str())));
+        assert_eq!((answer.status, answer.get("proxy-status")), (502, Some(expected.as_str())));
     }
     let answer = client::get(weir.address("main"), "/", &[]);
     assert_eq!(answer.get("proxy-status"), Some("inner; error=dns_error"));
     assert_eq!(client::get(weir.address("control"), "/nowhere", &[]).get("proxy-status"), None);
+    // Only for the answer that never comes: on a slow machine the others would be late too.
+    let hasty = setup.clone().backend(backend.address()).upstream("response_timeout = \"100ms\"");
+    let late = client::get(hasty.start().address("main"), "/silent", &[]);
+    assert_eq!(late.status, 504);
+    assert_eq!(late.get("proxy-status"), Some("weir; error=http_response_timeout"));
     let dead = setup.backend(ports::free_address());
     let refused = client::get(dead.start().address("main"), "/", &[]);
     assert_eq!(refused.get("proxy-status"), Some("weir; error=connection_refused"));
