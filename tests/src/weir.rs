@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use crate::process::{Finished, Process};
-use crate::wait::{self, PATIENCE};
+use crate::wait;
 use crate::{binaries, client, ports, sandbox};
 
 /// The parts of a configuration that most tests share: everything of the engine in the test's own
@@ -21,6 +22,10 @@ socket = \"@folder@/weir.sock\"
 [engine]
 ledger = \"@folder@/ledger\"
 ";
+
+/// For a start: it maps a ledger, probes the runtime and waits for predecessors, and many of them start
+/// at once when all tests run.
+const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a gateway is to be started. In the configuration `@folder@` stands for a temporary folder
 /// of its own and `@port:NAME@` for a free port, the same one wherever NAME is the same.
@@ -285,7 +290,7 @@ fn spawn(command: Command, config: &str) -> Result<Process, Finished> {
     let mut process = Process::spawn(command);
     let lines = listening_addresses(config).into_iter();
     let lines: Vec<_> = lines.map(|address| format!("listening on {address}")).collect();
-    let up = wait::poll(PATIENCE, || {
+    let up = wait::poll(START_PATIENCE, || {
         let ended = process.status().is_some();
         let said = process.stderr();
         let up = lines.iter().all(|line| said.contains(line));
