@@ -12,6 +12,8 @@ on_both_runtimes!(
     a_header_tells_of_the_clients_tls,
     a_header_may_come_in_pieces_and_with_its_request,
     a_peer_that_speaks_for_itself_counts_as_itself,
+    nobody_is_believed_where_a_header_names_nobody,
+    a_named_address_is_trusted_for_its_own_sake,
     bad_headers_end_the_connection_without_a_word,
     a_slow_header_is_cut_off,
     only_trusted_peers_are_heard,
@@ -112,6 +114,57 @@ fn a_peer_that_speaks_for_itself_counts_as_itself(runtime: Runtime) {
     // A probe that only connects is no fault.
     drop(Client::connect(weir.address("announced")));
     assert_eq!(weir.metric("weir_proxy_protocol_errors_total"), 0);
+}
+
+/// What the backend heard of the client when a request behind `header` claims to pass another's on.
+#[track_caller]
+fn claimed(weir: &Weir, backend: &Backend, header: impl AsRef<[u8]>) -> [Option<String>; 4] {
+    let mut client = Client::connect(weir.address("announced"));
+    client.send(header);
+    let fields = [
+        ("X-Forwarded-For", "203.0.113.1"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Prefix", "/p"),
+        ("Forwarded", "for=203.0.113.1;proto=https"),
+    ];
+    assert_eq!(client.get("/", &fields).status, 200);
+    let head = backend.seen().pop().expect("a request");
+    ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-prefix", "forwarded"]
+        .map(|name| head.get(name).map(str::to_owned))
+}
+
+/// Nothing says that the trusted peer wrote the fields: whom it passes on may have.
+fn nobody_is_believed_where_a_header_names_nobody(runtime: Runtime) {
+    let backend = Backend::text("ok");
+    let setup = Setup::before(runtime, &backend).tables(ANNOUNCED);
+    let direct = [Some("127.0.0.1"), Some("http"), None, None].map(|v| v.map(str::to_owned));
+    let by_chain = setup.clone().start();
+    let local = [V2, &[0x20, 0, 0, 0]].concat();
+    let unspecified = [V2, &[0x21, 0, 0, 0]].concat();
+    let unix = [V2, &[0x21, 0x31, 0, 216], &[b'x'; 216]].concat();
+    for header in [b"PROXY UNKNOWN\r\n", local.as_slice(), &unspecified, &unix] {
+        assert_eq!(claimed(&by_chain, &backend, header), direct, "{header:?}");
+    }
+    let tables = "[forwarding]\nclient_address = \"forwarded\"\nforwarded = \"rfc7239\"";
+    let by_element = setup.tables(tables).start();
+    let own = "for=127.0.0.1;host=weir.test;proto=http".to_owned();
+    let seen = claimed(&by_element, &backend, "PROXY UNKNOWN\r\n");
+    assert_eq!(seen, [None, None, None, Some(own)]);
+}
+
+/// The address of a header decides, not the one of who sent it.
+fn a_named_address_is_trusted_for_its_own_sake(runtime: Runtime) {
+    let backend = Backend::text("ok");
+    let weir = Setup::before(runtime, &backend).tables(ANNOUNCED).start();
+    let heard = |header| claimed(&weir, &backend, header).map(Option::unwrap_or_default);
+    assert_eq!(
+        heard("PROXY TCP4 192.0.2.1 198.51.100.1 4000 443\r\n"),
+        ["192.0.2.1", "http", "", ""]
+    );
+    assert_eq!(
+        heard("PROXY TCP4 127.0.0.9 198.51.100.1 4000 443\r\n"),
+        ["203.0.113.1, 127.0.0.9", "https", "/p", ""]
+    );
 }
 
 fn bad_headers_end_the_connection_without_a_word(runtime: Runtime) {

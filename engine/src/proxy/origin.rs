@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use weir_protocol::http::{ChainField, FieldId, RequestHead, client_of, is_forwarded_tls};
 
 use crate::runtime::{Runtime, Transport};
-use crate::shard::Connection;
+use crate::shard::{Announced, Connection};
 use crate::snapshot::Forwarding;
 
 /// The client behind a request: what limits count, logs name and backends are told. Addresses are
@@ -29,8 +29,13 @@ impl Origin {
         forwarding: &Forwarding,
     ) -> Self {
         let peer = connection.peer.ip().to_canonical();
-        let secure = connection.secure_before || matches!(connection.stream, Transport::Tls(_));
+        let secure = connection.announced == Announced::Secure
+            || matches!(connection.stream, Transport::Tls(_));
         let direct = Self { address: peer, peer, trusted: false, secure };
+        if connection.announced == Announced::Nothing {
+            // The trusted peer has not said that these requests are its own.
+            return direct;
+        }
         direct.behind(connection.listener, head, forwarding)
     }
 

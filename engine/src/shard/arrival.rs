@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use weir_protocol::proxy_protocol::{self, Command, Ssl};
 
-use super::connection::{Connection, LAST_CHANCE, spawn};
+use super::connection::{Announced, Connection, LAST_CHANCE, spawn};
 use super::contain::contain;
 use super::secure::secured;
 use super::{Entered, Service, Shard};
@@ -95,9 +95,10 @@ async fn announced<R: Runtime, F: Future<Output = ()> + 'static>(
     let shard = &service.shard;
     match read_header(shard, &mut connection).await {
         Ok(Some(named)) => {
-            (connection.peer, connection.secure_before) = (named.address, named.secure);
+            connection.peer = named.address;
+            connection.announced = if named.secure { Announced::Secure } else { Announced::Plain };
         }
-        Ok(None) => {}
+        Ok(None) => connection.announced = Announced::Nothing,
         Err(Unheard::Gone) => return,
         Err(Unheard::TimedOut) => return shard.metrics.record_timeout(Timeout::Head),
         Err(Unheard::Malformed) => return shard.metrics.proxy_protocol_errors.increment(),
@@ -125,8 +126,8 @@ enum Unheard {
     Malformed,
 }
 
-/// Reads the header and not a byte more: what follows belongs to TLS or HTTP. `None` when the peer
-/// speaks for itself.
+/// Reads the header and not a byte more: what follows belongs to TLS or HTTP. `None` when it
+/// names nobody: the peer speaks for itself, or does not know for whom.
 async fn read_header<R: Runtime>(
     shard: &Shard<R>,
     connection: &mut Connection<R>,

@@ -22,8 +22,7 @@ pub struct Connection<R: Runtime> {
     pub stream: Transport<R::Stream>,
     pub timer: Timer,
     pub peer: SocketAddr,
-    /// Whether the client spoke TLS to the proxy that named it.
-    pub secure_before: bool,
+    pub announced: Announced,
     /// Index into the configuration's listeners.
     pub listener: usize,
     /// Requests begun.
@@ -32,6 +31,17 @@ pub struct Connection<R: Runtime> {
     pub idle_since: Instant,
     /// What it counts for; `None` once it takes nobody's place any more.
     pub(super) place: Option<Place<R>>,
+}
+
+/// What the PROXY header of a connection has said of the client, besides its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announced {
+    /// That it spoke no TLS to the proxy; or there was no header.
+    Plain,
+    /// That it spoke TLS.
+    Secure,
+    /// Nothing, not even its address: what the requests say of others may be anybody's word.
+    Nothing,
 }
 
 impl<R: Runtime> Connection<R> {
@@ -45,7 +55,7 @@ impl<R: Runtime> Connection<R> {
             stream: Transport::Plain(stream),
             timer: shard.timers.timer(),
             peer,
-            secure_before: false,
+            announced: Announced::Plain,
             listener,
             requests: 0,
             idle_since: shard.runtime.now(),

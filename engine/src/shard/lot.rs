@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::connection::{Connection, spawn};
+use super::connection::{Announced, Connection, spawn};
 use super::slab::Slab;
 use super::{Place, Service, Shard};
 use crate::runtime::{Instant, Layers, Parking, Runtime, Timer, Transport};
@@ -54,17 +54,17 @@ struct Peer {
     port: u16,
     is_ipv4: bool,
     /// As in [`Connection`]; here it costs nothing.
-    secure_before: bool,
+    announced: Announced,
 }
 
 impl Peer {
-    fn new(address: SocketAddr, secure_before: bool) -> Self {
+    fn new(address: SocketAddr, announced: Announced) -> Self {
         let ip = match address {
             SocketAddr::V4(v4) => v4.ip().to_ipv6_mapped(),
             SocketAddr::V6(v6) => *v6.ip(),
         };
         let is_ipv4 = address.is_ipv4();
-        Self { ip: ip.octets(), port: address.port(), is_ipv4, secure_before }
+        Self { ip: ip.octets(), port: address.port(), is_ipv4, announced }
     }
 }
 
@@ -120,7 +120,7 @@ impl<R: Runtime> Lot<R> {
         entries.insert(Entry {
             stream: parked,
             layers,
-            peer: Peer::new(connection.peer, connection.secure_before),
+            peer: Peer::new(connection.peer, connection.announced),
             listener: u32::try_from(connection.listener).expect("fewer listeners than 2^32"),
             requests: connection.requests,
             idle_since: connection.idle_since,
@@ -150,7 +150,7 @@ impl<R: Runtime> Lot<R> {
         Some(Connection {
             stream: Transport::put_together(stream, entry.layers),
             timer: shard.timers.timer(),
-            secure_before: entry.peer.secure_before,
+            announced: entry.peer.announced,
             peer: entry.peer.into(),
             listener: entry.listener as usize,
             requests: entry.requests,
@@ -239,7 +239,7 @@ mod tests {
     fn a_peer_keeps_its_family_and_port() {
         for text in ["192.0.2.1:80", "[2001:db8::1]:443", "[::ffff:192.0.2.1]:1", "[::]:0"] {
             let address: SocketAddr = text.parse().expect("an address");
-            assert_eq!(SocketAddr::from(Peer::new(address, true)), address, "{text}");
+            assert_eq!(SocketAddr::from(Peer::new(address, Announced::Nothing)), address, "{text}");
         }
         assert!(size_of::<Peer>() <= 20);
     }

@@ -32,7 +32,7 @@ use tokio::sync::oneshot;
 
 pub use address_table::{AddressTable, Claim, Entered};
 pub use buffers::{Buffers, Class, Input, Output};
-pub use connection::Connection;
+pub use connection::{Announced, Connection};
 pub use mailbox::Mailbox;
 pub use random::Random;
 pub use snapshot::ShardSnapshot;
