@@ -172,7 +172,10 @@ fn tell_secrets(setup: Setup, output: &str) -> (Weir, Vec<String>) {
     let bearer = format!("Bearer {token}");
     let mut client = Client::connect(weir.address("main"));
     client.get("/key", &[("X-API-Key", "ann-0123456789abcdef")]);
-    client.get("/query?a=1&api_key=ann-0123456789abcdef&access_token=tok-1234&b=2", &[]);
+    let odd = "?api_key=KEY&api_key%3dKEY&c=3;api%5fkey=KEY&d=4%26api_key=KEY&amp;api_key=KEY";
+    let odd = odd.replace("KEY", "ann-0123456789abcdef");
+    let plain = "a=1&api_key=ann-0123456789abcdef&access_token=tok-1234";
+    client.get(&format!("/query?{plain}&{odd}&b=2"), &[]);
     client
         .get("/token", &[("Authorization", &bearer), ("User-Agent", "a \"quoted\"\tagent \u{e9}")]);
     client.get("/%22%0a%e2%28?\"=<>", &[("X-Request-Id", "id-7")]);

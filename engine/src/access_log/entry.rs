@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::escape::{escape, escape_text};
-use super::query;
+use super::mask::write_masked;
 use crate::runtime::UnixNanos;
 
 /// What is logged of one request. Byte fields come from the client and may hold anything.
@@ -15,9 +15,10 @@ pub struct Entry<'a> {
     pub timestamp: UnixNanos,
     pub client: IpAddr,
     pub method: &'a [u8],
-    /// Without query.
+    /// Without query. Here and there, values of parameters that carry credentials are masked when
+    /// written.
     pub path: &'a [u8],
-    /// Behind the `?`; values of parameters that carry credentials are masked when written.
+    /// Behind the `?`.
     pub query: Option<&'a [u8]>,
     /// The authority that was asked for, port included when given.
     pub host: Option<&'a [u8]>,
@@ -146,12 +147,9 @@ fn write_request(entry: &Entry<'_>, out: &mut Vec<u8>) {
     if let Some(host) = entry.host {
         bytes("url.domain", host, out);
     }
-    bytes("url.path", entry.path, out);
+    masked("url.path", entry.path, out);
     if let Some(query) = entry.query {
-        name("url.query", out);
-        out.push(b'"');
-        query::write_redacted(query, out);
-        out.push(b'"');
+        masked("url.query", query, out);
     }
     if let Some(agent) = entry.user_agent {
         bytes("user_agent.original", agent, out);
@@ -187,6 +185,13 @@ fn bytes(field: &str, value: &[u8], out: &mut Vec<u8>) {
     name(field, out);
     out.push(b'"');
     escape(value, out);
+    out.push(b'"');
+}
+
+fn masked(field: &str, value: &[u8], out: &mut Vec<u8>) {
+    name(field, out);
+    out.push(b'"');
+    write_masked(value, out);
     out.push(b'"');
 }
 

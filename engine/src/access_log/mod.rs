@@ -5,11 +5,11 @@
 //!   lock-free queue: no system call, no lock, no allocation in the steady state, no waiting;
 //! - when the writer cannot keep up, whole lines are dropped and counted, never torn ones written;
 //! - credentials do not get here: [`Entry`] has no room for header fields that carry them, and
-//!   query parameters known to carry them are masked.
+//!   what looks like one in a path or query is masked.
 
 mod entry;
 mod escape;
-mod query;
+mod mask;
 mod sink;
 mod writer;
 
