@@ -1,6 +1,6 @@
 //! Answers at the edges of the rules, and connections to backends that are not what they seem.
 
-use weir_tests::{After, Backend, Client, Ending, Runtime, Setup, client};
+use weir_tests::{After, Backend, Client, Ending, Gate, Runtime, Setup, client};
 use weir_tests::{on_both_runtimes, wait};
 
 on_both_runtimes!(
@@ -11,6 +11,8 @@ on_both_runtimes!(
     a_205_keeps_its_framing,
     an_answer_that_is_reset_in_its_head_is_none,
     contradictory_or_invalid_answers_are_502,
+    a_malformed_chunk_right_behind_the_head_is_502,
+    a_malformed_chunk_after_the_head_went_out_is_a_reset,
     backends_of_http_1_0_keep_a_connection_only_if_they_say_so,
     content_where_none_belongs_poisons_the_connection,
     bytes_on_an_idle_connection_are_nobodys_answer,
@@ -153,6 +155,51 @@ fn contradictory_or_invalid_answers_are_502(runtime: Runtime) {
         wait::until("its connection is dropped", || backend.open_connections() == 0);
         assert_eq!(backend.requests(), 1, "{case:?}");
     }
+}
+
+/// One send is one read, so that the chunk is seen before the head was passed on.
+fn a_malformed_chunk_right_behind_the_head_is_502(runtime: Runtime) {
+    let backend = Backend::start(|exchange| {
+        let chunk = match exchange.target() {
+            "/size" => "zz\r\n",
+            "/extension" => "5;\r\nhello\r\n0\r\n\r\n",
+            "/trailer" => "0\r\nno trailer\r\n\r\n",
+            _ => return exchange.reply(200, &[], b"ok"),
+        };
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        exchange.send(format!("{head}{chunk}").as_bytes()).map_or(After::Close, |()| After::Hang)
+    });
+    let weir = Setup::before(runtime, &backend).start();
+    let mut client = Client::connect(weir.address("main"));
+    for (number, target) in ["/size", "/extension", "/trailer"].into_iter().enumerate() {
+        let answer = client.get(target, &[]);
+        assert_eq!(answer.status, 502, "{target}");
+        let error = Some("weir; error=http_response_transfer_coding");
+        assert_eq!(answer.get("proxy-status"), error, "{target}");
+        wait::until("its connection is dropped", || backend.open_connections() == 0);
+        assert_eq!(backend.requests(), number + 1, "it is not asked again");
+    }
+    assert_eq!(client.post("/size", &[], b"body").status, 502);
+    // The client's connection lives on.
+    assert_eq!(client.get("/", &[]).text(), "ok");
+}
+
+fn a_malformed_chunk_after_the_head_went_out_is_a_reset(runtime: Runtime) {
+    let gate = Gate::default();
+    let behind = gate.clone();
+    let backend = Backend::start(move |exchange| {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        exchange.send(head.as_bytes()).expect("the gateway is there");
+        behind.pass();
+        exchange.send(b"zz\r\n").map_or(After::Close, |()| After::Hang)
+    });
+    let weir = Setup::before(runtime, &backend).start();
+    let mut client = Client::connect(weir.address("main"));
+    client.send_get("/", &[]);
+    client.try_head("GET").expect("the head");
+    gate.open();
+    assert_eq!(client.ending(), Ending::Reset);
+    wait::until("its connection is dropped", || backend.open_connections() == 0);
 }
 
 /// RFC 9112 section 9.3.

@@ -121,6 +121,10 @@ impl<'c, R: Runtime> Conversation<'c, R> {
                 Reply::Switch(status, out) => return self.switch(status, &out).await,
                 Reply::Final(mut download) => {
                     let passed = self.move_bodies(&mut download).await;
+                    if passed == Err(Broken::Framing) && download.pump.written_bytes() == 0 {
+                        let error = ProxyError::HttpResponseTransferCoding;
+                        return Err(ReplyFault::Malformed(error));
+                    }
                     return Ok(self.outcome(passed.is_ok(), &mut download));
                 }
             }
@@ -226,14 +230,14 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         let mut armed = false;
         poll_fn(|cx| {
             let moved = self.upload.advance(cx, &mut self.client.stream, &mut self.backend);
-            moved.map_err(|_| Broken)?;
+            moved.map_err(|_| Broken::Lost)?;
             let passed = download.pump.poll(cx, &mut self.backend, &mut self.client.stream);
             if let Poll::Ready(result) = passed {
-                return Poll::Ready(result.map_err(|_| Broken));
+                return Poll::Ready(result.map_err(|error| Broken::of_answer(&error)));
             }
             let waits_for = download.pump.waits_for();
             if waits_for == WaitsFor::Source {
-                self.watch_client(cx).map_err(|_| Broken)?;
+                self.watch_client(cx).map_err(|_| Broken::Lost)?;
             }
             let progressed = self.upload.pump.take_progress() | download.pump.take_progress();
             if progressed || !armed {
@@ -250,7 +254,7 @@ impl<'c, R: Runtime> Conversation<'c, R> {
                 } else {
                     Timeout::Body
                 });
-                Err(Broken)
+                Err(Broken::Lost)
             })
         })
         .await
@@ -282,5 +286,20 @@ impl Download {
     }
 }
 
-/// An answer that was begun cannot be completed.
-struct Broken;
+/// Why an answer that was begun cannot be completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    /// Its chunks are malformed. As long as nothing of it was sent, another answer can be.
+    Framing,
+    /// One of the sides broke, or took too long.
+    Lost,
+}
+
+impl Broken {
+    fn of_answer(error: &PumpError) -> Self {
+        match error {
+            PumpError::Framing(_) => Self::Framing,
+            _ => Self::Lost,
+        }
+    }
+}
