@@ -227,7 +227,7 @@ impl<'s> Admission<'s> {
         if limit.dry_run {
             return Ok(refusal.is_none());
         }
-        let (quota, window_s) = (quota.count, quota.window_s);
+        let (quota, window_s) = (u64::from(quota.count), quota.window_s);
         let standing = Standing { name: &limit.name, quota, window_s, remaining, reset_ns };
         // More than can be reported are still charged.
         let _ = standings.try_push(standing);

@@ -39,7 +39,7 @@ fn charge(table: &SlotTable, units: u32) {
     }
 }
 
-fn remaining(ledger: &Ledger, now: Instant) -> u32 {
+fn remaining(ledger: &Ledger, now: Instant) -> u64 {
     let table = ledger.table();
     table.peek(key(&table), &policy(), now).remaining
 }

@@ -66,7 +66,7 @@ impl<'a, A: Atomic, const G: usize> Groups<'a, A, G> {
     fn charge_new(&self, ask: &Ask<'_>) -> Charge {
         let window = ask.policy.window();
         let fresh = window.word_at(ask.now_ns, 0);
-        let outcome = window::charge(fresh, window, ask.now_ns, ask.cost);
+        let outcome = window::charge(fresh, window, ask.now_ns, u64::from(ask.cost));
         let Outcome::Admitted { word: next, .. } = outcome else {
             // A cost above the limit: there is nothing to remember.
             return answer(outcome);
@@ -100,7 +100,7 @@ impl<'a, A: Atomic, const G: usize> Groups<'a, A, G> {
         };
         let window = ask.policy.window();
         while let Some(seen) = slot.live_word(ask.tag, window, charged_at_ns) {
-            let next = window::refund(seen, window, charged_at_ns, ask.cost);
+            let next = window::refund(seen, window, charged_at_ns, u64::from(ask.cost));
             if next.is_none_or(|next| slot.swap(seen, next)) {
                 return;
             }
@@ -139,7 +139,7 @@ impl<'a, A: Atomic, const G: usize> Groups<'a, A, G> {
 
 /// Decides on `seen` and writes the decision; `None` when another charge came first.
 fn charge_word<A: Atomic>(slot: &Slot<A>, seen: Word, ask: &Ask<'_>) -> Option<Charge> {
-    let outcome = window::charge(seen, ask.policy.window(), ask.now_ns, ask.cost);
+    let outcome = window::charge(seen, ask.policy.window(), ask.now_ns, u64::from(ask.cost));
     let admitted = match outcome {
         Outcome::Admitted { word: next, .. } if !slot.swap(seen, next) => return None,
         Outcome::Admitted { .. } => true,
@@ -179,12 +179,13 @@ fn charge_reshaped<A: Atomic>(
     let old = window_of(shape, window.limit()).filter(|_| seen != Word::SEALED);
     let (seen_in, judged) =
         old.map_or((*window, window.word_at(ask.now_ns, 0)), |old: Window| (old, seen));
-    let outcome = window::charge(judged, &seen_in, ask.now_ns, ask.cost);
+    let outcome = window::charge(judged, &seen_in, ask.now_ns, u64::from(ask.cost));
     let Outcome::Admitted { remaining, .. } = outcome else {
         slot.note(ask.policy, false);
         return Some(answer(outcome));
     };
-    let next = window.word_at(ask.now_ns, window.limit() - remaining);
+    let left = u32::try_from(remaining).unwrap_or(u32::MAX);
+    let next = window.word_at(ask.now_ns, window.limit().saturating_sub(left));
     if !slot.take(seen, ask.tag, ask.policy, next) {
         return None;
     }

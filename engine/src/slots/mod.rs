@@ -98,7 +98,7 @@ impl Policy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charge {
     Admitted {
-        remaining: u32,
+        remaining: u64,
         reset_ns: u64,
     },
     /// `retry_after_ns` is exact if nobody else is admitted; `u64::MAX` means never.
@@ -147,5 +147,5 @@ impl TableClock {
 
 /// What is left of an untouched allowance: all of it.
 const fn untouched(window: &Window) -> Allowance {
-    Allowance { remaining: window.limit(), reset_ns: 0 }
+    Allowance { remaining: window.limit() as u64, reset_ns: 0 }
 }

@@ -268,7 +268,7 @@ fn recovery_frees_what_cannot_be_trusted_and_keeps_the_rest() {
     let recovered = recover(table.slots(), 6_000 * SECOND);
     assert_eq!(recovered, Recovered { kept: 1, sealed: 1, future: 1, damaged: 2 });
     assert_eq!(table.occupancy().used, 1);
-    let left: Vec<u32> =
+    let left: Vec<u64> =
         keys.iter().map(|&key| table.peek(key, &policy, at(6_000)).remaining).collect();
     assert_eq!(left, [5, 5, 5, 5, 1]);
     let again = recover(table.slots(), 6_000 * SECOND);

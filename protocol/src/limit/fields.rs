@@ -13,9 +13,9 @@ pub struct Standing<'a> {
     /// The limit's name. Characters that a structured string cannot hold are written as `?`.
     pub name: &'a str,
     /// Units in a window.
-    pub quota: u32,
+    pub quota: u64,
     pub window_s: u64,
-    pub remaining: u32,
+    pub remaining: u64,
     /// Until the whole quota is back.
     pub reset_ns: u64,
 }
@@ -28,15 +28,15 @@ pub fn write_fields(out: &mut Vec<u8>, standings: &[Standing<'_>]) {
         return;
     };
     write_list(out, b"RateLimit-Policy: ", standings, |out, standing| {
-        write_parameter(out, b";q=", u64::from(standing.quota));
+        write_parameter(out, b";q=", standing.quota);
         write_parameter(out, b";w=", standing.window_s);
     });
     write_list(out, b"RateLimit: ", standings, |out, standing| {
-        write_parameter(out, b";r=", u64::from(standing.remaining));
+        write_parameter(out, b";r=", standing.remaining);
         write_parameter(out, b";t=", seconds_up(standing.reset_ns));
     });
-    write_number(out, b"X-RateLimit-Limit: ", u64::from(tightest.quota));
-    write_number(out, b"X-RateLimit-Remaining: ", u64::from(tightest.remaining));
+    write_number(out, b"X-RateLimit-Limit: ", tightest.quota);
+    write_number(out, b"X-RateLimit-Remaining: ", tightest.remaining);
     write_number(out, b"X-RateLimit-Reset: ", seconds_up(tightest.reset_ns));
 }
 

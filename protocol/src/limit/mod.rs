@@ -5,4 +5,5 @@
 //! - integers only: a decision and the moment at which it changes agree to the nanosecond.
 
 pub mod fields;
+pub mod meter;
 pub mod window;

@@ -17,6 +17,8 @@
 
 use thiserror::Error;
 
+pub use super::meter::{Age, Allowance, Outcome, Word};
+
 const COUNT_BITS: u32 = 20;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
 const EPOCH_MASK: u64 = (1 << 24) - 1;
@@ -33,14 +35,8 @@ pub const WINDOW_NS_MAX: u64 = 366 * 86_400 * 1_000_000_000;
 /// forged one.
 pub const AHEAD_MAX: u64 = 64;
 
-/// The state of one counter: epoch (24 bits), admitted in the epoch before (20), in this one (20).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Word(pub u64);
-
+/// Epoch (24 bits), admitted in the epoch before (20), in this one (20).
 impl Word {
-    /// All ones: the counter is changing hands. No arithmetic produces it.
-    pub const SEALED: Self = Self(u64::MAX);
-
     const fn pack(epoch: u64, previous: u64, current: u64) -> Self {
         Self((epoch & EPOCH_MASK) << (2 * COUNT_BITS) | previous << COUNT_BITS | current)
     }
@@ -101,36 +97,6 @@ impl Window {
     }
 }
 
-/// What became of a request. Times are nanoseconds from `now_ns`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// The word to write in place of the one that was read.
-    Admitted { word: Word, remaining: u32, reset_ns: u64 },
-    /// Nothing is written. `retry_after_ns` is exact: the same cost is admitted at that moment and
-    /// not 1 ns earlier, if nobody else is until then; `u64::MAX` when the cost exceeds the limit.
-    Refused { retry_after_ns: u64, reset_ns: u64 },
-}
-
-/// What a counter has left.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Allowance {
-    pub remaining: u32,
-    /// Nanoseconds until the whole allowance is back, if nothing more is charged.
-    pub reset_ns: u64,
-}
-
-/// Where a word's epoch stands against the epoch of a clock.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Age {
-    /// Later by 1 to [`AHEAD_MAX`] epochs: the clock lags.
-    Ahead(u64),
-    Current,
-    /// One epoch old: what it calls current is now previous.
-    Previous,
-    /// Nothing in it counts any more (or it is implausibly far ahead).
-    Expired,
-}
-
 /// Compares a word's epoch with the clock's, modulo 2^24.
 pub fn age(word: Word, window: &Window, now_ns: u64) -> Age {
     let behind = (now_ns / window.window_ns).wrapping_sub(word.epoch()) & EPOCH_MASK;
@@ -149,11 +115,10 @@ pub fn is_expired(word: Word, window: &Window, now_ns: u64) -> bool {
 }
 
 /// Asks for `cost` units at `now_ns`.
-pub fn charge(word: Word, window: &Window, now_ns: u64, cost: u32) -> Outcome {
+pub fn charge(word: Word, window: &Window, now_ns: u64, cost: u64) -> Outcome {
     let view = View::new(word, window, now_ns);
-    let charged = View { current: view.current + u64::from(cost), ..view };
-    let used = charged.used();
-    if used > u64::from(window.limit) {
+    let charged = View { current: view.current.saturating_add(cost), ..view };
+    if charged.used() > u64::from(window.limit) {
         let at_ns = view.admits_at_ns(cost);
         let retry_after_ns = if at_ns == u64::MAX { at_ns } else { at_ns.saturating_sub(now_ns) };
         return Outcome::Refused { retry_after_ns, reset_ns: view.reset_ns(now_ns) };
@@ -169,11 +134,10 @@ pub fn charge(word: Word, window: &Window, now_ns: u64, cost: u32) -> Outcome {
 /// else `None`. A charge made by a lagging clock stands in a later epoch than its time says; its
 /// refund then falls on the half that weighs less, or on none: too little is given back, never too
 /// much.
-pub fn refund(word: Word, window: &Window, charged_at_ns: u64, cost: u32) -> Option<Word> {
+pub fn refund(word: Word, window: &Window, charged_at_ns: u64, cost: u64) -> Option<Word> {
     if word == Word::SEALED {
         return None;
     }
-    let cost = u64::from(cost);
     let behind = word.epoch().wrapping_sub(charged_at_ns / window.window_ns) & EPOCH_MASK;
     match behind {
         0 => {
@@ -186,6 +150,14 @@ pub fn refund(word: Word, window: &Window, charged_at_ns: u64, cost: u32) -> Opt
         }
         _ => None,
     }
+}
+
+/// Adds `extra` units that turned out afterwards. What exceeds the limit carries over into the next
+/// epoch; a count saturates at [`LIMIT_MAX`].
+pub fn settle(word: Word, window: &Window, now_ns: u64, extra: u64) -> Word {
+    let view = View::new(word, window, now_ns);
+    let current = view.current.saturating_add(extra).min(u64::from(LIMIT_MAX));
+    View { current, ..view }.word()
 }
 
 /// What is left at `now_ns`, charging nothing.
@@ -228,17 +200,16 @@ impl<'a> View<'a> {
     fn used(&self) -> u64 {
         let left_ns = self.window.window_ns - self.elapsed_ns;
         let faded = u128::from(self.previous) * u128::from(left_ns);
-        narrow(faded.div_ceil(u128::from(self.window.window_ns))) + self.current
+        narrow(faded.div_ceil(u128::from(self.window.window_ns))).saturating_add(self.current)
     }
 
-    fn remaining(&self) -> u32 {
-        let used = u32::try_from(self.used()).unwrap_or(u32::MAX);
-        self.window.limit.saturating_sub(used)
+    fn remaining(&self) -> u64 {
+        u64::from(self.window.limit).saturating_sub(self.used())
     }
 
     /// The earliest time at which `cost` more fits, if nothing else is charged.
-    fn admits_at_ns(&self, cost: u32) -> u64 {
-        let (limit, cost) = (u64::from(self.window.limit), u64::from(cost));
+    fn admits_at_ns(&self, cost: u64) -> u64 {
+        let limit = u64::from(self.window.limit);
         let Some(room_next) = limit.checked_sub(cost) else {
             return u64::MAX;
         };

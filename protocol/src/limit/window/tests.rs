@@ -63,7 +63,7 @@ fn states() -> impl Strategy<Value = (Window, Word, u64)> {
     })
 }
 
-fn admits(word: Word, window: &Window, now_ns: u64, cost: u32) -> bool {
+fn admits(word: Word, window: &Window, now_ns: u64, cost: u64) -> bool {
     matches!(charge(word, window, now_ns, cost), Outcome::Admitted { .. })
 }
 
@@ -77,7 +77,7 @@ proptest! {
     fn decides_like_a_counter_that_remembers_everything(
         limit in 1..=12_u32,
         start_epoch in prop_oneof![Just(0_u64), Just((1 << 24) - 2), 0..1_u64 << 26],
-        steps in prop::collection::vec((0..700_000_000_u64, 1..=3_u32), 1..80),
+        steps in prop::collection::vec((0..700_000_000_u64, 1..=3_u64), 1..80),
     ) {
         let window = Window::new(limit, SECOND).expect("within the bounds");
         let mut oracle = Oracle { window, admitted: Vec::new() };
@@ -87,11 +87,11 @@ proptest! {
             // Many requests at one moment, then a pause: what an adversary would do.
             now_ns += if gap < 400_000_000 { 0 } else { gap };
             let outcome = charge(word, &window, now_ns, cost);
-            let expected = oracle.admits(now_ns, u64::from(cost));
+            let expected = oracle.admits(now_ns, cost);
             prop_assert_eq!(matches!(outcome, Outcome::Admitted { .. }), expected);
             if let Outcome::Admitted { word: next, .. } = outcome {
                 word = next;
-                oracle.admitted.push((now_ns, u64::from(cost)));
+                oracle.admitted.push((now_ns, cost));
             }
         }
         prop_assert!(oracle.worst_interval() <= 2 * u64::from(limit));
@@ -104,7 +104,7 @@ proptest! {
         probe in any::<u64>(),
     ) {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of it")]
-        let cost = ((f64::from(window.limit()) * share) as u32).max(1);
+        let cost = ((f64::from(window.limit()) * share) as u64).max(1);
         let Outcome::Refused { retry_after_ns, .. } = charge(word, &window, now_ns, cost) else {
             return Ok(());
         };
@@ -118,11 +118,11 @@ proptest! {
     fn reset_is_the_moment_the_whole_allowance_is_back((window, word, now_ns) in states()) {
         let Allowance { reset_ns, remaining } = peek(word, &window, now_ns);
         let at = |ns: u64| peek(word, &window, ns).remaining;
-        prop_assert_eq!(at(now_ns + reset_ns), window.limit());
+        prop_assert_eq!(at(now_ns + reset_ns), u64::from(window.limit()));
         if reset_ns == 0 {
-            prop_assert_eq!(remaining, window.limit());
+            prop_assert_eq!(remaining, u64::from(window.limit()));
         } else {
-            prop_assert!(at(now_ns + reset_ns - 1) < window.limit());
+            prop_assert!(at(now_ns + reset_ns - 1) < u64::from(window.limit()));
         }
     }
 
@@ -186,7 +186,7 @@ proptest! {
     fn no_arithmetic_makes_the_sealed_word(
         (window, _, now_ns) in states(),
         bits in any::<u64>(),
-        cost in 0..=LIMIT_MAX,
+        cost in 0..=u64::from(LIMIT_MAX),
     ) {
         let word = Word(bits | 0xFFFF_FF00_0000_0000);
         prop_assume!(word != Word::SEALED);
