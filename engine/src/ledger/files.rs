@@ -2,12 +2,12 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use super::disk::reserve;
 use super::header::{Header, HeaderFault, PAGE_BYTES};
 use super::{BootId, LedgerError, file_bytes};
 
@@ -86,6 +86,7 @@ pub(super) fn create(
 fn create_draft(draft: &Path, bytes: u64, header: &Header) -> Result<(), LedgerError> {
     let failed = |source| LedgerError::io("create", draft, source);
     let file = private().create(true).truncate(true).open(draft).map_err(failed)?;
+    // Every block now: a write to a mapped hole on a full disk would be a SIGBUS.
     reserve(&file, bytes).map_err(|source| LedgerError::NoRoom {
         path: draft.to_owned(),
         bytes,
@@ -94,16 +95,6 @@ fn create_draft(draft: &Path, bytes: u64, header: &Header) -> Result<(), LedgerE
     file.write_all_at(&header.encode(), header.copy_at() as u64)
         .and_then(|()| file.sync_all())
         .map_err(failed)
-}
-
-/// Allocates every block now: a write to a mapped hole on a full disk would be a SIGBUS.
-fn reserve(file: &File, bytes: u64) -> io::Result<()> {
-    let length = libc::off_t::try_from(bytes).map_err(io::Error::other)?;
-    // SAFETY: a system call on a descriptor that `file` keeps open; no memory is involved.
-    match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) } {
-        0 => Ok(()),
-        code => Err(io::Error::from_raw_os_error(code)),
-    }
 }
 
 fn private() -> OpenOptions {

@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::runtime::{Instant, UnixNanos};
 use crate::slots::{GROUP_SLOTS, Mapping, Recovered, SLOT_BYTES, SlotTable, TableClock};
 
+pub mod disk;
 mod error;
 mod files;
 mod header;
