@@ -1,6 +1,7 @@
 //! The Weir engine: shards that accept, decide, balance and forward, and the control plane that
 //! steers them. `docs/architecture.md` draws the way of a request through these modules.
 
+pub mod access;
 pub mod access_log;
 pub mod addresses;
 pub mod admission;
