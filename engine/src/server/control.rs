@@ -244,6 +244,7 @@ async fn drain(
     };
     // A shard that does not even end now is left behind; the process ends without it.
     if tokio::time::timeout(STOP_TIMEOUT, ended).await.is_err() {
+        eprintln!("weir: {cut}; shards that did not even end: {left}");
         std::process::exit(1);
     }
     Err(cut)
