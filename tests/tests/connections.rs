@@ -1,10 +1,14 @@
 //! How many connections one address may have, and what happens when descriptors run out.
 
+use std::io::{Read, Write};
+
 use weir_tests::client::{self, Client, Ending};
+use weir_tests::tls::{Authority, Secure};
 use weir_tests::{Backend, Response, Runtime, Setup, on_both_runtimes, wait};
 
 on_both_runtimes!(
     an_address_has_so_many_connections_and_no_more,
+    nobody_shakes_hands_to_hear_a_refusal,
     addresses_are_counted_as_announced,
     a_lack_of_descriptors_passes,
 );
@@ -61,6 +65,50 @@ fn an_address_has_so_many_connections_and_no_more(runtime: Runtime) {
         clients.iter_mut().all(ok)
     });
     assert!(open.iter_mut().all(|client| client.get("/", &[]).status == 200));
+}
+
+/// A whole exchange; false when the gateway ends the connection without a byte.
+fn is_served(client: &mut Secure) -> bool {
+    let request = client::request("GET", "/", &[], b"");
+    client.write_all(&request).and_then(|()| client.read_exact(&mut [0; 12])).is_ok()
+}
+
+fn nobody_shakes_hands_to_hear_a_refusal(runtime: Runtime) {
+    let (authority, backend) = (Authority::default(), Backend::text("ok"));
+    authority.certify("main", &["localhost"]);
+    let tls = format!("tls = {{ {} }}", authority.pair("main"));
+    let setup = Setup::before(runtime, &backend).shards("2").listener(&tls);
+    let weir = setup.http("connections_per_address = 4").start();
+    let address = weir.address("main");
+    // The one that reads the counts is counted as well.
+    let mut pages = Client::connect(weir.address("control"));
+    let mut metric = |name: &str| {
+        let page = pages.get("/metrics", &[]).text().to_owned();
+        let named = page.lines().filter_map(|line| line.strip_prefix(name));
+        let own = named.filter(|rest| rest.starts_with([' ', '{']));
+        let values = own.filter_map(|rest| rest.rsplit(' ').next()?.parse::<u64>().ok());
+        values.reduce(|sum, value| sum + value).expect("it is there")
+    };
+    assert_eq!(metric("weir_connections_refused_by_address_total"), 0);
+    // Who shakes hands has a place, and so has who has not begun to.
+    let mut open: Vec<_> = (0..2).map(|_| authority.connect(address)).collect();
+    assert!(open.iter_mut().all(is_served));
+    let silent = Client::connect(address);
+    wait::until("it is accepted", || metric("weir_connections_open") == 4);
+    for _ in 0..5 {
+        assert_eq!(Client::connect(address).ending(), Ending::Closed);
+        assert!(!is_served(&mut authority.connect(address)));
+    }
+    assert_eq!(metric("weir_connections_refused_by_address_total"), 10);
+    assert_eq!(metric("weir_connections_refused_total"), 0, "that is another limit");
+    assert_eq!((metric("weir_tls_handshakes_total"), metric("weir_tls_errors_total")), (2, 0));
+    assert_eq!(backend.requests(), 2);
+    // Places come back from who has been served, and from who never shook hands.
+    drop((open, silent));
+    wait::until("there is room for three", || {
+        let mut again: Vec<_> = (0..3).map(|_| authority.connect(address)).collect();
+        again.iter_mut().all(is_served)
+    });
 }
 
 fn addresses_are_counted_as_announced(runtime: Runtime) {
