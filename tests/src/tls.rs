@@ -89,17 +89,17 @@ impl Authority {
     /// When nobody listens.
     #[track_caller]
     pub fn connect(&self, address: SocketAddr) -> Secure {
+        self.client().connect(address)
+    }
+
+    /// A client that believes this authority.
+    pub fn client(&self) -> TlsClient {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).expect("an authority");
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let versions = builder.with_safe_default_protocol_versions().expect("versions");
         let config = versions.with_root_certificates(roots).with_no_client_auth();
-        let name = ServerName::try_from("localhost").expect("a name");
-        let session = ClientConnection::new(Arc::new(config), name).expect("a configuration");
-        let socket = TcpStream::connect_timeout(&address, PATIENCE).expect("the gateway listens");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        socket.set_write_timeout(Some(PATIENCE)).expect("a timeout");
-        StreamOwned::new(session, socket)
+        TlsClient(Arc::new(config))
     }
 
     /// A server with the certificate of `name`.
@@ -121,6 +121,22 @@ impl Authority {
     pub fn pair(&self, name: &str) -> String {
         let path = |end: &str| self.path(&format!("{name}.{end}"));
         format!("certificate = \"{}\", key = \"{}\"", path("pem"), path("key"))
+    }
+}
+
+/// The client's side of TLS, which resumes its sessions.
+pub struct TlsClient(Arc<ClientConfig>);
+
+impl TlsClient {
+    /// See [`Authority::connect`].
+    #[track_caller]
+    pub fn connect(&self, address: SocketAddr) -> Secure {
+        let name = ServerName::try_from("localhost").expect("a name");
+        let session = ClientConnection::new(Arc::clone(&self.0), name).expect("a configuration");
+        let socket = TcpStream::connect_timeout(&address, PATIENCE).expect("the gateway listens");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        socket.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+        StreamOwned::new(session, socket)
     }
 }
 

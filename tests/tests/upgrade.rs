@@ -1,6 +1,11 @@
 //! Another process takes over: nobody is refused, nothing is lost, and when it fails, nothing has
 //! happened.
 
+#[path = "upgrade/silence.rs"]
+mod silence;
+#[path = "upgrade/under_way.rs"]
+mod under_way;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -35,8 +40,10 @@ fn counted(address: SocketAddr) -> usize {
     LIMIT - remaining.parse::<usize>().expect("a number")
 }
 
+#[track_caller]
 fn pid(weir: &Weir) -> serde_json::Value {
     let status = weir.ctl(&["--json", "status"]);
+    assert!(status.status.success(), "{status:?}");
     let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
     status["pid"].clone()
 }
