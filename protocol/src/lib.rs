@@ -4,6 +4,8 @@
 
 pub mod control;
 pub mod http;
+pub mod journal;
 pub mod jwt;
 pub mod limit;
 pub mod proxy_protocol;
+mod wire;

@@ -11,6 +11,8 @@ mod chunks;
 mod independent;
 #[path = "../fuzz/properties/independent_chunked.rs"]
 mod independent_chunked;
+#[path = "../fuzz/properties/journal.rs"]
+mod journal;
 #[path = "../fuzz/properties/proxy_header.rs"]
 mod proxy_header;
 #[path = "../fuzz/properties/request_head.rs"]
@@ -89,4 +91,9 @@ fn chunked_bodies() {
 #[test]
 fn proxy_headers() {
     hold("proxy_header", proxy_header::check);
+}
+
+#[test]
+fn journals() {
+    hold("journal", journal::check);
 }

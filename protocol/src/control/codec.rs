@@ -11,6 +11,7 @@
 
 use super::handover::{self, FromSuccessor, ToSuccessor, VERSION_BIT};
 use super::{Request, Response};
+use crate::wire;
 
 /// The protocol spoken here. A change to any message's fields is another version.
 pub const VERSION: u8 = 2;
@@ -20,17 +21,6 @@ pub const HEADER_BYTES: usize = 4;
 
 /// Most bytes that may follow the length field.
 pub const FRAME_BYTES_MAX: usize = 1 << 20;
-
-/// Most memory that decoding may claim. bincode counts values as they are in memory, where the
-/// worst (an empty text: one byte in the frame) is 24 times as large, so any frame's message fits.
-const DECODE_BYTES_MAX: usize = 32 * FRAME_BYTES_MAX;
-
-/// Integers as variable-length little-endian.
-const CONFIG: bincode::config::Configuration<
-    bincode::config::LittleEndian,
-    bincode::config::Varint,
-    bincode::config::Limit<DECODE_BYTES_MAX>,
-> = bincode::config::standard().with_limit::<DECODE_BYTES_MAX>();
 
 /// Why bytes are not a frame, or a message does not fit one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,8 +93,8 @@ pub fn payload_bytes(header: [u8; HEADER_BYTES]) -> Result<usize, FrameError> {
 /// # Errors
 /// [`FrameError::Oversize`] when the message does not fit a frame.
 pub fn encode<M: Message>(message: &M) -> Result<Vec<u8>, FrameError> {
-    let body = bincode::encode_to_vec(message, CONFIG)
-        .map_err(|error| FrameError::Body(error.to_string()))?;
+    let mut body = Vec::new();
+    wire::encode_to(message, &mut body).map_err(FrameError::Body)?;
     let payload = body.len() + 1;
     let Some(length) = u32::try_from(payload).ok().filter(|_| payload <= FRAME_BYTES_MAX) else {
         return Err(FrameError::Oversize(payload));
@@ -132,8 +122,7 @@ pub fn decode<M: Message>(payload: &[u8]) -> Result<M, FrameError> {
             (true, true) => FrameError::HandoverVersion(version & !VERSION_BIT),
         });
     }
-    let (message, used) = bincode::decode_from_slice(body, CONFIG)
-        .map_err(|error| FrameError::Body(error.to_string()))?;
+    let (message, used) = wire::decode(body).map_err(FrameError::Body)?;
     match body.len() - used {
         0 => Ok(message),
         rest => Err(FrameError::Trailing(rest)),

@@ -6,7 +6,7 @@
 //! Invariants:
 //! - bytes of another protocol version are refused by their version byte, never guessed at;
 //! - nothing a peer sends makes a decoder claim more than 32 times [`codec::FRAME_BYTES_MAX`];
-//! - bincode is used here only, in the derives below and in [`codec`].
+//! - bincode is used in the derives below only; [`codec`] asks `wire` for the bytes.
 
 pub mod codec;
 pub mod handover;
