@@ -4,6 +4,7 @@
 //! over. [`BlockSet`] is what shards ask, made from it after each change and swapped whole.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -96,6 +97,17 @@ impl Subject {
             _ => None,
         };
         Self::Network(mapped.map_or(network, IpNet::V4))
+    }
+}
+
+/// As an operator writes it: `address 192.0.2.0/24`, `key ann`, `user bob`.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) => write!(f, "address {network}"),
+            Self::Key(name) => write!(f, "key {}", name.escape_debug()),
+            Self::User(name) => write!(f, "user {}", name.escape_debug()),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! - the other limits of a route are charged all or none: a refusal gives back what came before it;
 //! - nothing here waits, locks or allocates but for a token's claims.
 
+mod access;
 mod identity;
 
 use std::net::IpAddr;
@@ -16,11 +17,13 @@ use weir_protocol::limit::fields::Standing;
 
 pub use identity::Caller;
 
+use crate::access::BlockSet;
 use crate::config::{Auth, Callers, LIMITS_PER_ROUTE_MAX, LimitKey, OnFull, RouteConfig};
 use crate::metrics::ShardMetrics;
 use crate::runtime::{Instant, UnixNanos};
 use crate::slots::{Charge, SlotTable, SubjectHash};
 use crate::snapshot::{Limit, Quota, Snapshot};
+pub(crate) use access::{check_blocked, check_list};
 pub(crate) use identity::address_key;
 use identity::{identify, presented};
 
@@ -39,6 +42,10 @@ pub struct Decision<'s> {
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal<'s> {
+    /// 403: the address is on a list of those that are not served.
+    Denied,
+    /// 403: an operator has blocked the address, the key or the user.
+    Blocked { retry_after_ns: Option<u64> },
     /// 401. `reason` is for the client; `None` when no credential came at all.
     Unauthenticated { auth: Auth, reason: Option<&'static str> },
     /// 403: known, but not of a tier that the route serves.
@@ -54,6 +61,8 @@ pub struct Request<'r, 'b> {
     pub head: &'r RequestHead<'b, 'r>,
     pub route: &'r RouteConfig,
     pub address: IpAddr,
+    /// Whom an operator has blocked; `None` is nobody.
+    pub blocks: Option<&'r BlockSet>,
     /// SHA-256 of the client's certificate.
     pub certificate: Option<&'r [u8; 32]>,
     pub now: Instant,
@@ -67,6 +76,20 @@ pub struct Admission<'s> {
     pub metrics: &'s ShardMetrics,
 }
 
+impl Refusal<'_> {
+    /// What the access log calls it.
+    pub fn decision(&self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Blocked { .. } => "blocked",
+            Self::Unauthenticated { .. }
+            | Self::WrongTier
+            | Self::LimitExceeded { .. }
+            | Self::TableFull { .. } => "refused",
+        }
+    }
+}
+
 impl<'s> Admission<'s> {
     /// `decision` is a new one, which is filled.
     pub fn decide(&self, request: &Request<'_, '_>, decision: &mut Decision<'s>) {
@@ -75,10 +98,17 @@ impl<'s> Admission<'s> {
 
     /// For a request that nobody stands behind, a browser's preflight: limits by address count it.
     pub fn decide_anonymous(&self, request: &Request<'_, '_>, decision: &mut Decision<'s>) {
-        let standings = &mut decision.standings;
-        decision.refusal = [Callers::All, Callers::Anonymous]
-            .into_iter()
-            .find_map(|callers| self.charge_address(request, callers, standings).err());
+        decision.refusal = self.decide_anonymous_into(request, decision).err();
+    }
+
+    fn decide_anonymous_into(
+        &self,
+        request: &Request<'_, '_>,
+        decision: &mut Decision<'s>,
+    ) -> Result<(), Refusal<'s>> {
+        check_list(request.route.access.as_deref(), request.address, self.metrics)?;
+        self.charge_address(request, Callers::All, &mut decision.standings)?;
+        self.charge_address(request, Callers::Anonymous, &mut decision.standings)
     }
 
     fn decide_into(
@@ -87,6 +117,7 @@ impl<'s> Admission<'s> {
         decision: &mut Decision<'s>,
     ) -> Result<(), Refusal<'s>> {
         let auth = request.route.auth;
+        check_list(request.route.access.as_deref(), request.address, self.metrics)?;
         self.charge_address(request, Callers::All, &mut decision.standings)?;
         let presented = presented(request.head, auth);
         let identified = identify(presented, self.snapshot, request.wall);
@@ -102,6 +133,7 @@ impl<'s> Admission<'s> {
             (Err(_), Auth::None) => Caller::Anonymous,
             (Err(reason), _) => return Err(self.unauthenticated(auth, Some(reason))),
         };
+        self.check_caller(request, &decision.caller)?;
         self.check_tier(request.route, &decision.caller)?;
         self.charge_others(request, decision)
     }
@@ -109,6 +141,13 @@ impl<'s> Admission<'s> {
     fn unauthenticated(&self, auth: Auth, reason: Option<&'static str>) -> Refusal<'s> {
         self.metrics.auth_failures.increment();
         Refusal::Unauthenticated { auth, reason }
+    }
+
+    /// Refuses a caller whose key or user is blocked.
+    fn check_caller(&self, request: &Request<'_, '_>, caller: &Caller) -> Result<(), Refusal<'s>> {
+        let Some(blocks) = request.blocks else { return Ok(()) };
+        let (key, user) = (caller.key_name(self.snapshot), caller.user(self.snapshot));
+        check_blocked(blocks.caller(key, user), request.wall, self.metrics)
     }
 
     fn check_tier(&self, route: &RouteConfig, caller: &Caller) -> Result<(), Refusal<'s>> {

@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -17,6 +18,7 @@ mod forwarding;
 mod http;
 mod identity;
 mod names;
+mod network;
 mod node;
 mod parse;
 mod policy;
@@ -37,6 +39,8 @@ pub use policy::{
 pub use tls::{ClientAuth, ClientTlsConfig, ServerTlsConfig, TlsVersion};
 pub use upgrades::Upgrades;
 
+use crate::access::AccessList;
+
 /// The most limits one route may name, so that admission keeps a request's charges in place.
 pub const LIMITS_PER_ROUTE_MAX: usize = 8;
 
@@ -48,6 +52,8 @@ pub struct Config {
     pub http: HttpConfig,
     pub forwarding: ForwardingConfig,
     pub access_log: AccessLog,
+    /// Who is served at all; `None` is everybody, the default.
+    pub access: Option<Arc<AccessList>>,
     pub listeners: Vec<ListenerConfig>,
     /// The four default tiers, changed where the file names them, then the file's own as written.
     pub tiers: Vec<Tier>,
@@ -275,6 +281,8 @@ pub struct RouteConfig {
     pub upgrade: Upgrades,
     /// Whether CONNECT is passed on. Default no; only a route for all paths can say yes.
     pub connect: bool,
+    /// Who is served on this route; `None` is everybody, the default.
+    pub access: Option<Arc<AccessList>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

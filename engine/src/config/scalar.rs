@@ -7,6 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::fault::Quoted;
+use super::network::NetworkError;
 use super::{PathPattern, Rate};
 
 /// The highest count that fits the sliding window's 20 bits below its sealed value.
@@ -80,6 +81,8 @@ pub(super) enum ScalarError {
         Quoted(.0)
     )]
     User(String),
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     #[error("{} is not {right}", Quoted(.text))]
     Not { text: String, right: &'static str },
     /// Without the text, which may be a secret.

@@ -2,6 +2,7 @@
 
 use super::{Config, Faults};
 
+mod access;
 mod defaults;
 mod faults;
 mod hostile;

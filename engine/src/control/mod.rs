@@ -24,6 +24,7 @@ use tokio::net::UnixListener;
 use tokio::sync::watch;
 use weir_protocol::control::{BackendStatus, Status};
 
+use crate::access::{Block, BlockChange, BlocksFull};
 pub use socket::{SocketError, SocketFile, Successor, Unplaced, bind, prepare};
 
 /// How long a stop waits for answers under way.
@@ -45,6 +46,13 @@ pub trait Operations: Send + Sync + 'static {
     /// Reads the configuration again and puts it to use. One line says what was done, or, as an
     /// error, a line for each reason why everything stays as it was.
     fn reload(&self) -> Result<String, String>;
+
+    /// Blocks in force, in the order of their subjects.
+    fn blocks(&self) -> Vec<Block>;
+
+    /// Blocks somebody, or lifts a block; shards obey within moments. Returns the block that was
+    /// replaced or lifted.
+    fn change_blocks(&self, change: BlockChange) -> Result<Option<Block>, BlocksFull>;
 
     /// Begins to stop; returns at once.
     fn drain(&self);

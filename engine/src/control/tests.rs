@@ -45,6 +45,14 @@ impl Operations for Engine {
         if self.reload_fails { Err("weir.toml:1:1: no".to_owned()) } else { Ok("done".to_owned()) }
     }
 
+    fn blocks(&self) -> Vec<Block> {
+        Vec::new()
+    }
+
+    fn change_blocks(&self, _: BlockChange) -> Result<Option<Block>, BlocksFull> {
+        Err(BlocksFull)
+    }
+
     fn drain(&self) {
         self.drains.fetch_add(1, Ordering::SeqCst);
     }

@@ -17,7 +17,7 @@ const EXPOSED_POWERS: std::ops::RangeInclusive<u32> = 14..=36;
 type Pick = fn(&ShardMetrics) -> &Counter;
 
 /// Counters without labels: name, help, and where it is kept.
-const COUNTERS: [(&str, &str, Pick); 29] = [
+const COUNTERS: [(&str, &str, Pick); 31] = [
     ("connections_accepted", "Client connections accepted.", |m| &m.connections_accepted),
     ("connections_refused", "Connections closed because a shard was full.", |m| {
         &m.connections_refused
@@ -55,6 +55,8 @@ const COUNTERS: [(&str, &str, Pick); 29] = [
     ("limit_admitted", "Charges that a limit admitted.", |m| &m.limit_admitted),
     ("limit_refused", "Charges that a limit refused, dry runs included.", |m| &m.limit_refused),
     ("limit_table_full", "Charges that met a full slot table.", |m| &m.limit_table_full),
+    ("access_denied", "Requests of addresses that a list denies.", |m| &m.access_denied),
+    ("access_blocked", "Requests of whom an operator has blocked.", |m| &m.access_blocked),
     ("auth_failures", "Requests without a valid credential.", |m| &m.auth_failures),
     ("loops", "Requests that came through this gateway too often.", |m| &m.loops),
     ("log_lines_dropped", "Access log lines dropped because the writer lagged.", |m| {

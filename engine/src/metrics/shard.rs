@@ -151,6 +151,10 @@ pub struct ShardMetrics {
     pub limit_refused: Counter,
     /// Charges that met a full slot table, whatever the limit made of it.
     pub limit_table_full: Counter,
+    /// Requests of addresses that a list denies.
+    pub access_denied: Counter,
+    /// Requests of addresses, keys and users that an operator has blocked.
+    pub access_blocked: Counter,
     /// Requests without a valid credential where one is asked for.
     pub auth_failures: Counter,
     /// Requests refused because `Via` names this gateway too often.

@@ -98,6 +98,10 @@ impl<'a> Answer<'a> {
 
     pub fn refusal(refusal: &Refusal<'a>) -> Self {
         match *refusal {
+            Refusal::Denied => Self::new(403, "this address is not served"),
+            Refusal::Blocked { retry_after_ns } => {
+                Self { retry_after_ns, ..Self::new(403, "this caller is blocked") }
+            }
             Refusal::Unauthenticated { auth, reason } => Self {
                 challenge: Some(Challenge { auth, reason }),
                 ..Self::new(401, reason.unwrap_or("this route needs a credential"))

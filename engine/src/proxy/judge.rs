@@ -7,7 +7,7 @@ use super::answer::Answer;
 use super::exchange::Exchange;
 use super::route::Found;
 use super::wish::Wish;
-use crate::admission::{Admission, Decision, Request};
+use crate::admission::{Admission, Decision, Refusal, Request, check_blocked, check_list};
 use crate::config::{Cors, RouteConfig, RouteTarget};
 use crate::runtime::Runtime;
 use crate::shard::TunnelPlace;
@@ -35,6 +35,10 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         decision: &mut Decision<'e>,
         account: &mut Account<'e>,
     ) -> Result<Judged<'e>, Answer<'e>> {
+        if let Err(refusal) = self.judge_address() {
+            account.decision = refusal.decision();
+            return Err(Answer::refusal(&refusal));
+        }
         account.decision = "answered";
         if let Some(answer) = self.answer_for_server() {
             return Err(answer);
@@ -83,6 +87,14 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         Ok(Judged { upstream, route, wish, place, hops })
     }
 
+    /// Refuses addresses that are kept out whatever they ask for.
+    fn judge_address(&self) -> Result<(), Refusal<'e>> {
+        let (address, metrics) = (self.origin.address, &self.shard.metrics);
+        check_list(self.snapshot.config.access.as_deref(), address, metrics)?;
+        let blocked = self.shard.blocks().as_ref().and_then(|blocks| blocks.address(address));
+        check_blocked(blocked, &|| self.shard.runtime.wall(), metrics)
+    }
+
     /// A place for the tunnel before anybody is asked for one.
     fn reserve_tunnel(&self) -> Result<TunnelPlace, Answer<'static>> {
         let most = self.snapshot.config.http.tunnels_per_shard;
@@ -129,10 +141,12 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             table: &self.shard.table,
             metrics: &self.shard.metrics,
         };
+        let blocks = self.shard.blocks();
         let request = Request {
             head: self.head,
             route,
             address: self.origin.address,
+            blocks: blocks.as_deref(),
             certificate: self.connection.stream.identity().map(|identity| &identity.digest),
             now: self.started,
             wall: &|| self.shard.runtime.wall(),
@@ -146,5 +160,6 @@ fn refused<'e>(decision: &Decision<'e>, account: &mut Account<'e>) -> Result<(),
     let Some(refusal) = &decision.refusal else { return Ok(()) };
     let answer = Answer::refusal(refusal);
     account.limit = answer.limit;
+    account.decision = refusal.decision();
     Err(answer)
 }

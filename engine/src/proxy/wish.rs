@@ -94,6 +94,7 @@ mod tests {
             conditions: None,
             forward_path: ForwardPath::AsWritten,
             policy: None,
+            access: None,
         }
     }
 

@@ -21,6 +21,7 @@ fn route(listener: Option<usize>, host: Option<&str>, path: &str) -> RouteConfig
         connect: false,
         forward_path: ForwardPath::AsWritten,
         policy: None,
+        access: None,
     }
 }
 

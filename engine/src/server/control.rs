@@ -197,9 +197,11 @@ impl Steering<'_> {
         Ok(())
     }
 
-    /// Looks whether all that the engine is made of still runs. What is lost cannot be had back:
+    /// What is due each second: blocks that are over are lifted, and it is looked at whether all that
+    /// the engine is made of still runs. What is lost cannot be had back:
     /// the engine ends, in order, for a supervisor to start another.
     fn look(&mut self) -> Result<(), ServerError> {
+        self.engine.expire_blocks();
         let config = &self.engine.snapshot().config.engine;
         let found = self.watchdog.look(self.engine.handles(), config.watchdog, os::now());
         watchdog::act(&found, config.watchdog_action);

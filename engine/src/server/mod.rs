@@ -4,6 +4,7 @@
 //! What is not generic over the runtime is here and nowhere else: threads, signals, sockets bound
 //! for several shards, the ledger's disk.
 
+mod blocking;
 mod control;
 mod handover;
 mod operations;

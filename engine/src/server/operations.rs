@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use tokio::sync::Notify;
-use weir_protocol::control::{BackendStatus, ShardStatus, Status};
+use weir_protocol::control::{BackendStatus, Status};
 
+use super::blocking::Blocking;
 use super::handover::Offer;
 use super::panics;
 use super::shards::ShardHandle;
+use crate::access::{Block, BlockChange, BlocksFull};
 use crate::access_log::LogSink;
 use crate::config::Config;
 use crate::control::{Operations, Successor};
@@ -49,6 +51,7 @@ pub(super) struct Engine {
     ledger_path: PathBuf,
     started: Instant,
     current: Mutex<Current>,
+    blocking: Blocking,
     log: Mutex<Option<LogSink>>,
     draining: AtomicBool,
     drain: Notify,
@@ -67,6 +70,7 @@ struct Current {
 
 impl Engine {
     pub(super) fn new(parts: Parts) -> Self {
+        let mailboxes = parts.handles.iter().map(|shard| Arc::clone(&shard.mailbox)).collect();
         Self {
             config_path: parts.config_path,
             pages_path: parts.pages_path,
@@ -77,6 +81,7 @@ impl Engine {
             ledger_path: parts.ledger_path,
             started: os::now(),
             current: Mutex::new(Current { snapshot: parts.snapshot, registry: parts.registry }),
+            blocking: Blocking::new(mailboxes),
             log: Mutex::new(parts.log),
             draining: AtomicBool::new(false),
             drain: Notify::new(),
@@ -156,6 +161,11 @@ impl Engine {
         }
     }
 
+    /// Lets those go whose block is over.
+    pub(super) fn expire_blocks(&self) {
+        self.blocking.expire(os::wall().as_secs());
+    }
+
     /// Whether the log's thread has ended while it was needed.
     pub(super) fn has_lost_log(&self) -> bool {
         lock(&self.log).as_ref().is_some_and(LogSink::has_ended)
@@ -204,6 +214,7 @@ impl Engine {
         let used = Family::new(Kind::Gauge, "weir_slots_used", "Slots of the limit table in use.");
         let capacity = Family::new(Kind::Gauge, "weir_slots_capacity", "Slots of the limit table.");
         vec![
+            self.blocking.family(),
             healthy,
             in_flight,
             failures,
@@ -235,7 +246,7 @@ impl Operations for Engine {
             uptime_s: os::now().since(self.started).as_secs(),
             runtime: self.runtime().to_owned(),
             runtime_reason: self.chosen.reason.clone(),
-            shards: self.handles.iter().enumerate().map(shard_status).collect(),
+            shards: self.handles.iter().enumerate().map(|(id, shard)| shard.status(id)).collect(),
             rings_cooperative: rings.cooperative,
             rings_plain: rings.plain,
             config_path: self.config_path.display().to_string(),
@@ -307,6 +318,14 @@ impl Operations for Engine {
         Ok(format!("configuration {generation} is in use: {summary}"))
     }
 
+    fn blocks(&self) -> Vec<Block> {
+        self.blocking.list()
+    }
+
+    fn change_blocks(&self, change: BlockChange) -> Result<Option<Block>, BlocksFull> {
+        self.blocking.apply(change)
+    }
+
     fn drain(&self) {
         if !self.draining.swap(true, Ordering::Release) {
             // Before the shards close theirs: nobody is let in by a copy.
@@ -320,23 +339,6 @@ impl Operations for Engine {
         // A later one takes the place of one that nobody has looked at yet.
         *lock(&self.successor) = Some(successor);
         self.succession.notify_one();
-    }
-}
-
-fn shard_status((id, shard): (usize, &ShardHandle)) -> ShardStatus {
-    let metrics = &shard.metrics;
-    ShardStatus {
-        id: u32::try_from(id).unwrap_or(u32::MAX),
-        cpu: shard.cpu.and_then(|cpu| u32::try_from(cpu).ok()),
-        connections: metrics.connections_open.get(),
-        requests: metrics.requests.total(),
-        limited: metrics.limit_refused.get(),
-        errors: metrics.server_errors(),
-        bytes_in: metrics.bytes_in.get(),
-        bytes_out: metrics.bytes_out.get(),
-        panics: metrics.panics.get(),
-        stalled: shard.stalls.now.get() != 0,
-        stalls: shard.stalls.total.get(),
     }
 }
 

@@ -8,6 +8,8 @@ use std::thread::JoinHandle;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use weir_protocol::control::ShardStatus;
+
 use super::ServerError;
 use super::watchdog::Stalls;
 use crate::access_log::LogSink;
@@ -28,6 +30,26 @@ pub(super) struct ShardHandle {
     pub(super) mailbox: Arc<Mailbox<Command>>,
     pub(super) metrics: Arc<ShardMetrics>,
     pub(super) stalls: Arc<Stalls>,
+}
+
+impl ShardHandle {
+    /// `id` is its place among the shards.
+    pub(super) fn status(&self, id: usize) -> ShardStatus {
+        let metrics = &self.metrics;
+        ShardStatus {
+            id: u32::try_from(id).unwrap_or(u32::MAX),
+            cpu: self.cpu.and_then(|cpu| u32::try_from(cpu).ok()),
+            connections: metrics.connections_open.get(),
+            requests: metrics.requests.total(),
+            limited: metrics.limit_refused.get(),
+            errors: metrics.server_errors(),
+            bytes_in: metrics.bytes_in.get(),
+            bytes_out: metrics.bytes_out.get(),
+            panics: metrics.panics.get(),
+            stalled: self.stalls.now.get() != 0,
+            stalls: self.stalls.total.get(),
+        }
+    }
 }
 
 pub(super) struct Shards {

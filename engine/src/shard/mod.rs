@@ -40,6 +40,7 @@ pub use stage::Stage;
 pub use tunnels::{TunnelPlace, Tunnels};
 pub use worker::Desk;
 
+use crate::access::BlockSet;
 use crate::access_log::ShardLog;
 use crate::admission::address_key;
 use crate::metrics::ShardMetrics;
@@ -63,6 +64,9 @@ pub const BEAT: Duration = Duration::from_secs(1);
 pub enum Command {
     /// Requests that begin from now on use this configuration.
     Snapshot(Arc<Snapshot>),
+    /// These are blocked from now on, and nobody else. Sent before the shard runs, it is obeyed
+    /// before the first connection is accepted.
+    Blocks(Option<Arc<BlockSet>>),
     /// Accept no more, close what is idle, finish what is in flight, then end.
     Drain,
     /// Go a step on the way to a successor, or back to serving. Answered when that is done: for
@@ -94,6 +98,8 @@ pub struct Shard<R: Runtime> {
     pub metrics: Arc<ShardMetrics>,
     pub tunnels: Tunnels,
     snapshot: RefCell<Rc<ShardSnapshot>>,
+    /// `None` when nobody is blocked.
+    blocks: RefCell<Option<Arc<BlockSet>>>,
     log: RefCell<Option<ShardLog>>,
     log_flush: Timer,
     date: DateCache,
@@ -174,6 +180,7 @@ async fn obey<R: Runtime>(shard: &Shard<R>, mailbox: &Mailbox<Command>) {
         });
         match command.await {
             Some(Command::Snapshot(snapshot)) => shard.install(snapshot),
+            Some(Command::Blocks(blocks)) => drop(shard.blocks.replace(blocks)),
             // Who has left has less to serve than a drain would.
             Some(Command::Drain) if shard.stage.get() != Stage::Left => {
                 shard.enter(Stage::Draining);
@@ -233,6 +240,7 @@ impl<R: Runtime> Shard<R> {
                 Arc::clone(&setup.snapshot),
                 setup.id,
             ))),
+            blocks: RefCell::new(None),
             log: RefCell::new(setup.log),
             date: DateCache::default(),
             stage: Cell::new(Stage::Serving),
@@ -251,6 +259,12 @@ impl<R: Runtime> Shard<R> {
     /// The configuration for a request that begins now.
     pub fn snapshot(&self) -> Rc<ShardSnapshot> {
         Rc::clone(&self.snapshot.borrow())
+    }
+
+    /// Whom an operator has blocked. Not to be held across an await.
+    #[inline]
+    pub fn blocks(&self) -> Ref<'_, Option<Arc<BlockSet>>> {
+        self.blocks.borrow()
     }
 
     fn install(&self, snapshot: Arc<Snapshot>) {

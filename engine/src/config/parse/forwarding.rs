@@ -1,12 +1,11 @@
 //! `[forwarding]`, and whom listeners trust.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 use weir_protocol::http::{ChainField, is_pseudonym};
 
 use super::super::document::Table;
 use super::super::fault::Quoted;
+use super::super::network::network;
 use super::super::node::Node;
 use super::super::{ForwardedFields, ForwardingConfig, RequestIds, TraceContexts};
 
@@ -101,25 +100,7 @@ pub(super) fn trusted_proxies(table: &mut Table<'_>) -> Vec<IpNet> {
         node.fault(format_args!("{} networks are too many; at most {TRUSTED_MAX}", items.len()));
         return Vec::new();
     }
-    items.iter().filter_map(network).collect()
-}
-
-/// `10.0.0.0/8`, `2001:db8::/32`, or one address.
-fn network(node: &Node<'_>) -> Option<IpNet> {
-    let text = node.text()?;
-    let Some(network) = text.parse().ok().or_else(|| text.parse().map(IpAddr::into).ok()) else {
-        node.fault(format_args!(
-            "{} is not a network; write one such as \"10.0.0.0/8\", or an address",
-            Quoted(text)
-        ));
-        return None;
-    };
-    let network: IpNet = network;
-    if network != network.trunc() {
-        let (quoted, right) = (Quoted(text), network.trunc());
-        node.fault(format_args!("{quoted} has bits behind its prefix; write \"{right}\""));
-    }
-    Some(network)
+    items.iter().filter_map(|item| item.scalar("a string", |text| Ok(network(text)?))).collect()
 }
 
 /// Takes `proxy_protocol` of a listener.

@@ -8,6 +8,7 @@ use super::document::{Report, Table};
 use super::fault::{Fault, Faults, Position, Quoted};
 use super::{Auth, Config, LimitKey, PathPattern, RouteConfig, RouteTarget, Upgrades};
 
+mod access;
 mod conditions;
 mod cors;
 mod engine;
@@ -104,6 +105,7 @@ fn assemble(mut document: Table<'_>, variable: Variable<'_>) -> Config {
     let http = engine::http(document.table("http"));
     let forwarding = forwarding::forwarding(document.table("forwarding"));
     let access_log = engine::access_log(document.table("access_log"));
+    let access = document.take("access").and_then(|node| access::access(&node));
     let (listeners, listener_names) =
         engine::listeners(document.tables("listener"), control.address, control_tls);
     if listeners.is_empty() {
@@ -137,6 +139,7 @@ fn assemble(mut document: Table<'_>, variable: Variable<'_>) -> Config {
         http,
         forwarding,
         access_log,
+        access,
         listeners,
         tiers,
         keys,
@@ -178,6 +181,7 @@ impl Config {
             policy: None,
             upgrade: Upgrades::default(),
             connect: false,
+            access: None,
         });
     }
 }

@@ -7,6 +7,7 @@ use super::super::scalar;
 use super::super::{
     Auth, ForwardPath, LIMITS_PER_ROUTE_MAX, PathPattern, RouteConfig, RouteTarget,
 };
+use super::access::access;
 use super::conditions::conditions;
 use super::policy::{forward_path, policy};
 use super::redirect::redirect;
@@ -72,6 +73,7 @@ fn route<'d>(mut table: Table<'d>, references: &References<'_>) -> (RouteConfig,
         connect: tunnel::connect(&mut table, &pattern),
         forward_path: forward_path(&mut table).unwrap_or(references.forward_path),
         policy: policy(&mut table, &pattern),
+        access: table.take("access").and_then(|node| access(&node)),
         path: pattern,
     };
     table.not_yet(&["cache", "cost", "mirror"]);

@@ -69,7 +69,7 @@ fn the_least_file_has_every_default() {
             proxy_status: true,
         }
     );
-    assert_eq!(config.access_log, AccessLog::Stdout);
+    assert_eq!((config.access, config.access_log), (None, AccessLog::Stdout));
     assert_eq!(config.listeners.len(), 1);
     assert_eq!(config.listeners[0].name, "127.0.0.1:8080");
     assert_eq!(config.listeners[0].trusted_proxies, []);
@@ -131,6 +131,7 @@ fn default_upstream_and_route() {
             policy: None,
             upgrade: Upgrades::Only(vec!["websocket".to_owned()]),
             connect: false,
+            access: None,
         }]
     );
 }
@@ -161,7 +162,7 @@ fn default_limit_key_and_jwt() {
 #[test]
 fn empty_tables_have_every_default() {
     assert_eq!(
-        right("[engine]\n[control]\n[http]\n[forwarding]\n[access_log]\n[tiers]\n"),
+        right("[engine]\n[control]\n[http]\n[forwarding]\n[access]\n[access_log]\n[tiers]\n"),
         right("")
     );
 }
@@ -180,7 +181,8 @@ fn the_sample_shows_the_defaults() {
         "user = ",
     ];
     let blocks = ["sha256", "algorithms", "secret_env", "issuer", "audience", "leeway"];
-    let policies = ["methods", "headers", "rewrite", "request_headers", "response_headers", "cors"];
+    let policies =
+        ["methods", "headers", "rewrite", "request_headers", "response_headers", "cors", "access"];
     let redirect = ["path = ", "redirect = "];
     let mut switched = 0;
     for line in SAMPLE.lines() {
@@ -197,7 +199,7 @@ fn the_sample_shows_the_defaults() {
         assert_eq!(config, sample, "{key}");
         switched += 1;
     }
-    assert_eq!(switched, 49, "keys shown with their defaults");
+    assert_eq!(switched, 52, "keys shown with their defaults");
 }
 
 #[test]

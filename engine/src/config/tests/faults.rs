@@ -70,6 +70,7 @@ fn unknown_keys_in_every_table() {
         ("[control]", "[control]"),
         ("[http]", "[http]"),
         ("[forwarding]", "[forwarding]"),
+        ("[access]", "[access]"),
         ("[access_log]", "[access_log]"),
         ("[jwt]\nsecret_env = \"SECRET\"", "[jwt]"),
         ("[[listener]]\naddress = \"127.0.0.1:1\"", "[[listener]]"),

@@ -69,9 +69,9 @@ proptest! {
 
     #[test]
     fn values_of_any_type_never_panic(
-        key in "(engine|control|http|access_log|tiers|jwt|key|limit|upstream|route|listener)",
+        key in "(engine|control|http|access|access_log|tiers|jwt|key|limit|upstream|route|listener)",
         inner in "(name|key|rate|path|health|limits|tiers|secret|shards|address|backend|host|auth|\
-                  methods|headers|forward_path|redirect|rewrite|request_headers|response_headers|cors)",
+                  methods|headers|forward_path|redirect|rewrite|request_headers|response_headers|cors|access|deny|allow|default)",
         value in "([0-9]{1,20}|-1|1.5|true|\"[!-~&&[^\"\\\\]]{0,12}\"|\\[\\]|\\[1, \"a\"\\]|\\{\\}|1979-05-27)",
         many in any::<bool>(),
     ) {

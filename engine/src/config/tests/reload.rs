@@ -27,6 +27,8 @@ fields_max = 5
 [forwarding]
 via = "edge"
 request_id = "off"
+[access]
+deny = ["192.0.2.0/24"]
 [tiers]
 free = "6/1m"
 [[limit]]

@@ -295,6 +295,7 @@ fn control_route(path: PathPattern) -> RouteConfig {
         policy: None,
         upgrade: Upgrades::default(),
         connect: false,
+        access: None,
     }
 }
 
