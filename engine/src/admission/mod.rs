@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
 use weir_protocol::http::RequestHead;
-use weir_protocol::limit::fields::Standing;
+use weir_protocol::limit::fields::{Standing, Unit};
 
 pub use identity::Caller;
 
@@ -267,7 +267,9 @@ impl<'s> Admission<'s> {
             return Ok(refusal.is_none());
         }
         let (quota, window_s) = (u64::from(quota.count), quota.window_s);
-        let standing = Standing { name: &limit.name, quota, window_s, remaining, reset_ns };
+        let window_s = Some(window_s);
+        let unit = Unit::Requests;
+        let standing = Standing { name: &limit.name, quota, unit, window_s, remaining, reset_ns };
         // More than can be reported are still charged.
         let _ = standings.try_push(standing);
         refusal.map_or(Ok(true), Err)

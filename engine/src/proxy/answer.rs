@@ -245,9 +245,9 @@ mod tests {
         let standing = Standing {
             name: "tier",
             quota: 5,
-            window_s: 60,
-            remaining: 0,
+            window_s: Some(60),
             reset_ns: 30_000_000_000,
+            ..Standing::default()
         };
         let text = text(&Answer::refusal(&refusal), false, &[standing]);
         assert!(text.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{text}");

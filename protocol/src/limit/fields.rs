@@ -7,16 +7,27 @@
 //!
 //! Nothing here allocates but `out` when it must grow.
 
+/// What a limit counts, by its name in the draft's registry of quota units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Unit {
+    #[default]
+    Requests,
+    ContentBytes,
+    ConcurrentRequests,
+}
+
 /// Where a caller stands with one limit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Standing<'a> {
     /// The limit's name. Characters that a structured string cannot hold are written as `?`.
     pub name: &'a str,
     /// Units in a window.
     pub quota: u64,
-    pub window_s: u64,
+    pub unit: Unit,
+    /// `None`: there is no window, or none of a fixed length.
+    pub window_s: Option<u64>,
     pub remaining: u64,
-    /// Until the whole quota is back.
+    /// Until the whole quota is back. For concurrent requests nobody knows, and nothing is said.
     pub reset_ns: u64,
 }
 
@@ -29,27 +40,54 @@ pub fn write_fields(out: &mut Vec<u8>, standings: &[Standing<'_>]) {
     };
     write_list(out, b"RateLimit-Policy: ", standings, |out, standing| {
         write_parameter(out, b";q=", standing.quota);
-        write_parameter(out, b";w=", standing.window_s);
+        out.extend_from_slice(standing.unit.parameter());
+        if let Some(window_s) = standing.window_s {
+            write_parameter(out, b";w=", window_s);
+        }
     });
     write_list(out, b"RateLimit: ", standings, |out, standing| {
         write_parameter(out, b";r=", standing.remaining);
-        write_parameter(out, b";t=", seconds_up(standing.reset_ns));
+        if standing.unit != Unit::ConcurrentRequests {
+            write_parameter(out, b";t=", seconds_up(standing.reset_ns));
+        }
     });
     write_number(out, b"X-RateLimit-Limit: ", tightest.quota);
     write_number(out, b"X-RateLimit-Remaining: ", tightest.remaining);
     write_number(out, b"X-RateLimit-Reset: ", seconds_up(tightest.reset_ns));
 }
 
-/// Writes `Retry-After` (RFC 9110 section 10.2.3) in whole seconds, rounded up and at least 1: who
-/// comes back after it is not a moment too early.
+/// Writes `Retry-After` (RFC 9110 section 10.2.3).
 pub fn write_retry_after(out: &mut Vec<u8>, ns: u64) {
-    write_number(out, b"Retry-After: ", seconds_up(ns).max(1));
+    write_number(out, b"Retry-After: ", retry_after_s(ns));
 }
 
-/// The one with the least left; of equals, the one that takes longest to come back.
+/// What a caller is told who may come back in `ns`: whole seconds, rounded up and at least 1. Who
+/// comes back after them is not a moment too early.
+pub const fn retry_after_s(ns: u64) -> u64 {
+    match seconds_up(ns) {
+        0 => 1,
+        seconds => seconds,
+    }
+}
+
+impl Unit {
+    /// The policy's parameter; the unit it has without one is a request.
+    const fn parameter(self) -> &'static [u8] {
+        match self {
+            Self::Requests => b"",
+            Self::ContentBytes => b";qu=\"content-bytes\"",
+            Self::ConcurrentRequests => b";qu=\"concurrent-requests\"",
+        }
+    }
+}
+
+/// One with nothing left, if there is one; else requests before other units, which cannot be
+/// compared with them; then the one with the least left; of equals, the one that takes longest to
+/// come back.
 fn most_restrictive<'s, 'a>(standings: &'s [Standing<'a>]) -> Option<&'s Standing<'a>> {
     standings.iter().min_by_key(|standing| {
-        (standing.remaining, std::cmp::Reverse(standing.reset_ns), standing.quota)
+        let left = (standing.remaining > 0, standing.unit != Unit::Requests, standing.remaining);
+        (left, std::cmp::Reverse(standing.reset_ns), standing.quota)
     })
 }
 

@@ -2,6 +2,10 @@
 
 use thiserror::Error;
 
+use super::bucket::{self, Bucket, BucketError};
+use super::in_flight::{self, InFlight, InFlightError};
+use super::quota::{self, Period, Quota, QuotaError};
+use super::strict::{self, Strict, StrictError};
 use super::window::{self, Window, WindowError};
 
 /// The state of one counter. What its bits mean depends on the [`Shape`].
@@ -29,6 +33,8 @@ pub enum Outcome {
     Admitted { word: Word, remaining: u64, reset_ns: u64 },
     /// Nothing is written. `retry_after_ns` is exact: the same cost is admitted at that moment and
     /// not 1 ns earlier, if nobody else is until then; `u64::MAX` when the cost exceeds the limit.
+    /// Quotas know it to the second; permits come free when somebody is done, which they tell by
+    /// nought.
     Refused { retry_after_ns: u64, reset_ns: u64 },
 }
 
@@ -63,6 +69,10 @@ pub struct Shape(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Meter {
     Window(Window),
+    Strict(Strict),
+    Bucket(Bucket),
+    Quota(Quota),
+    InFlight(InFlight),
 }
 
 /// Why a limit does not fit a [`Word`].
@@ -70,19 +80,52 @@ pub enum Meter {
 pub enum MeterError {
     #[error(transparent)]
     Window(#[from] WindowError),
+    #[error(transparent)]
+    Strict(#[from] StrictError),
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    #[error(transparent)]
+    Quota(#[from] QuotaError),
+    #[error(transparent)]
+    InFlight(#[from] InFlightError),
 }
 
 impl Meter {
     /// `limit` units in a window of `window_ns` nanoseconds, by `sliding_window`.
     pub fn window(limit: u64, window_ns: u64) -> Result<Self, MeterError> {
-        Ok(Self::Window(Window::new(u32::try_from(limit).unwrap_or(u32::MAX), window_ns)?))
+        let narrow = u32::try_from(limit).map_err(|_| WindowError::Limit(limit))?;
+        Ok(Self::Window(Window::new(narrow, window_ns)?))
     }
 
-    /// Asks for `cost` units. The word must not be sealed.
+    /// `limit` units in any interval of `window_ns` nanoseconds, by `strict`.
+    pub fn strict(limit: u64, window_ns: u64) -> Result<Self, MeterError> {
+        Ok(Self::Strict(Strict::new(limit, window_ns)?))
+    }
+
+    /// `count` units in `window_ns` nanoseconds, `burst` of them at once, by `token_bucket`.
+    pub fn bucket(count: u64, window_ns: u64, burst: u64) -> Result<Self, MeterError> {
+        Ok(Self::Bucket(Bucket::new(count, window_ns, burst)?))
+    }
+
+    /// `limit` units in each day or month, by `quota`.
+    pub fn quota(limit: u64, period: Period) -> Result<Self, MeterError> {
+        Ok(Self::Quota(Quota::new(limit, period)?))
+    }
+
+    /// `limit` at once, by `concurrency`.
+    pub fn in_flight(limit: u64) -> Result<Self, MeterError> {
+        Ok(Self::InFlight(InFlight::new(limit)?))
+    }
+
+    /// Asks for `cost` units. The word must not be sealed. A cost of nought is always admitted.
     #[inline]
     pub fn charge(&self, word: Word, now: Moment, cost: u64) -> Outcome {
         match self {
             Self::Window(window) => window::charge(word, window, now.table_ns, cost),
+            Self::Strict(strict) => strict::charge(word, strict, now.table_ns, cost),
+            Self::Bucket(bucket) => bucket::charge(word, bucket, now.table_ns, cost),
+            Self::Quota(quota) => quota::charge(word, quota, now.wall_s, cost),
+            Self::InFlight(in_flight) => in_flight::charge(word, in_flight, cost),
         }
     }
 
@@ -90,10 +133,10 @@ impl Meter {
     /// counts there is carried over, or a caller whom two limits share a counter for could empty it
     /// by using the other. Until something is admitted the old shape stands.
     pub fn charge_carried(&self, shape: Shape, word: Word, now: Moment, cost: u64) -> Outcome {
-        let judged = match shape.read_with(self.limit()) {
-            Some(old) if word != Word::SEALED => old.charge(word, now, cost),
-            _ => self.charge(self.fresh(now), now, cost),
+        let Some(old) = self.reader(shape, word) else {
+            return self.charge(self.fresh(now), now, cost);
         };
+        let judged = old.charge(word, now, cost);
         let Outcome::Admitted { remaining, .. } = judged else {
             return judged;
         };
@@ -102,19 +145,53 @@ impl Meter {
         Outcome::Admitted { word, remaining, reset_ns }
     }
 
-    /// Gives back `cost` units that were charged at `charged_at`; `None`: the charge no longer
-    /// weighs, and there is nothing to write. Gives back just that or less, never more.
-    pub fn refund(&self, word: Word, charged_at: Moment, cost: u64) -> Option<Word> {
+    /// The word of this shape that counts what still counts in one of another, up to the limit.
+    pub fn carry(&self, shape: Shape, word: Word, now: Moment) -> Word {
+        let used = |old: Meter| self.limit() - old.peek(word, now).remaining;
+        self.holding(now, self.reader(shape, word).map_or(0, used))
+    }
+
+    /// What reads a word of another shape against this limit. Permits are not carried in or out:
+    /// their release would not find them.
+    fn reader(&self, shape: Shape, word: Word) -> Option<Self> {
+        let permits = shape.dies_with_process() || self.shape().dies_with_process();
+        if permits || word == Word::SEALED { None } else { shape.read_with(self.limit()) }
+    }
+
+    /// Counts `bytes` in any case, and says for how many nanoseconds to hold them back. Only a
+    /// bucket ever asks for that.
+    #[inline]
+    pub fn throttle(&self, word: Word, now: Moment, bytes: u64) -> (Word, u64) {
         match self {
-            Self::Window(window) => window::refund(word, window, charged_at.table_ns, cost),
+            Self::Bucket(bucket) => bucket::throttle(word, bucket, now.table_ns, bytes),
+            Self::Window(_) | Self::Strict(_) | Self::Quota(_) | Self::InFlight(_) => {
+                (self.settle(word, now, bytes), 0)
+            }
+        }
+    }
+
+    /// Gives back `cost` units that were charged at `charged_at`, or less, never more; `None`: the
+    /// charge no longer weighs, and there is nothing to write. This is how permits are released.
+    pub fn refund(&self, word: Word, charged_at: Moment, now: Moment, cost: u64) -> Option<Word> {
+        let (then_ns, now_ns) = (charged_at.table_ns, now.table_ns);
+        match self {
+            Self::Window(window) => window::refund(word, window, then_ns, cost),
+            Self::Strict(strict) => strict::refund(word, strict, then_ns, cost),
+            Self::Bucket(bucket) => bucket::refund(word, bucket, then_ns, now_ns, cost),
+            Self::Quota(quota) => quota::refund(word, quota, charged_at.wall_s, cost),
+            Self::InFlight(_) => in_flight::release(word, cost),
         }
     }
 
     /// Adds `extra` units that turned out afterwards. Never refuses: the count may exceed the limit
-    /// and saturates where its bits end.
+    /// and saturates where its bits end. Permits are no cost: theirs stay as they are.
     pub fn settle(&self, word: Word, now: Moment, extra: u64) -> Word {
         match self {
             Self::Window(window) => window::settle(word, window, now.table_ns, extra),
+            Self::Strict(strict) => strict::settle(word, strict, now.table_ns, extra),
+            Self::Bucket(bucket) => bucket::settle(word, bucket, now.table_ns, extra),
+            Self::Quota(quota) => quota::settle(word, quota, now.wall_s, extra),
+            Self::InFlight(_) => word,
         }
     }
 
@@ -123,6 +200,10 @@ impl Meter {
     pub fn peek(&self, word: Word, now: Moment) -> Allowance {
         match self {
             Self::Window(window) => window::peek(word, window, now.table_ns),
+            Self::Strict(strict) => strict::peek(word, strict, now.table_ns),
+            Self::Bucket(bucket) => bucket::peek(word, bucket, now.table_ns),
+            Self::Quota(quota) => quota::peek(word, quota, now.wall_s),
+            Self::InFlight(in_flight) => in_flight::peek(word, in_flight),
         }
     }
 
@@ -139,28 +220,52 @@ impl Meter {
             Self::Window(window) => {
                 window.word_at(now.table_ns, u32::try_from(used).unwrap_or(u32::MAX))
             }
+            Self::Strict(strict) => strict.word_at(now.table_ns, used),
+            Self::Bucket(bucket) => bucket.word_at(now.table_ns, used),
+            Self::Quota(quota) => quota.word_at(now.wall_s, used),
+            Self::InFlight(in_flight) => in_flight.word_at(now.table_ns, used),
+        }
+    }
+
+    /// Where a word of this shape, not sealed, stands.
+    #[inline]
+    pub fn age(&self, word: Word, now: Moment) -> Age {
+        match self {
+            Self::Window(window) => window::age(word, window, now.table_ns),
+            Self::Strict(strict) => strict::age(word, strict, now.table_ns),
+            Self::Bucket(bucket) => bucket::age(word, bucket, now.table_ns),
+            Self::Quota(quota) => quota::age(word, quota, now.wall_s),
+            Self::InFlight(_) => in_flight::age(word),
         }
     }
 
     /// Whether nothing in `word` counts: its counter may be given to another key.
     #[inline]
     pub fn is_expired(&self, word: Word, now: Moment) -> bool {
-        match self {
-            Self::Window(window) => window::is_expired(word, window, now.table_ns),
-        }
+        self.age(word, now) == Age::Expired
     }
 
     /// The most that can be had at once.
+    #[inline]
     pub const fn limit(&self) -> u64 {
         match self {
             Self::Window(window) => window.limit() as u64,
+            Self::Strict(strict) => strict.limit() as u64,
+            Self::Bucket(bucket) => bucket.burst(),
+            Self::Quota(quota) => quota.limit(),
+            Self::InFlight(in_flight) => in_flight.limit() as u64,
         }
     }
 
-    /// The window's length in whole seconds, rounded up; `None` where there is none.
-    pub const fn window_s(&self) -> Option<u64> {
+    /// The time in which the whole limit can be had once, in seconds, rounded up; `None` where
+    /// there is no such time (permits) or it varies (months).
+    pub fn window_s(&self) -> Option<u64> {
         match self {
             Self::Window(window) => Some(window.window_ns().div_ceil(1_000_000_000)),
+            Self::Strict(strict) => Some(strict.window_ns().div_ceil(1_000_000_000)),
+            Self::Bucket(bucket) => Some(bucket.window_s()),
+            Self::Quota(quota) => (quota.period() == Period::Day).then_some(86_400),
+            Self::InFlight(_) => None,
         }
     }
 
@@ -168,35 +273,38 @@ impl Meter {
     pub const fn shape(&self) -> Shape {
         match self {
             Self::Window(window) => Shape::new(Shape::WINDOW, 0, window.window_ns()),
+            Self::Strict(strict) => Shape::new(Shape::STRICT, strict.counters(), strict.sub_ns()),
+            Self::Bucket(bucket) => Shape::new(Shape::BUCKET, 0, bucket.fill_ns()),
+            Self::Quota(quota) => match quota.period() {
+                Period::Day => Shape::new(Shape::QUOTA, 0, 0),
+                Period::Month => Shape::new(Shape::QUOTA, 1, 0),
+            },
+            Self::InFlight(_) => Shape::new(Shape::IN_FLIGHT, 0, 0),
         }
     }
 }
 
 impl Shape {
+    /// Length: the window's.
     const WINDOW: u64 = 0;
+    /// Parameter: counters; length: a sub-window's.
+    const STRICT: u64 = 1;
+    /// Length: what a bucket takes to fill.
+    const BUCKET: u64 = 2;
+    /// Parameter: 0 for days, 1 for months.
+    const QUOTA: u64 = 3;
+    const IN_FLIGHT: u64 = 4;
+
+    const LENGTH_MASK: u64 = (1 << 55) - 1;
 
     const fn new(algorithm: u64, parameter: u64, length: u64) -> Self {
-        Self(algorithm << 60 | parameter << 55 | length)
-    }
-
-    const fn algorithm(self) -> u64 {
-        self.0 >> 60
-    }
-
-    const fn parameter(self) -> u64 {
-        self.0 >> 55 & 0x1F
-    }
-
-    const fn length(self) -> u64 {
-        self.0 & ((1 << 55) - 1)
+        Self(algorithm << 60 | parameter << 55 | length & Self::LENGTH_MASK)
     }
 
     /// Where `word` stands; `None` for a shape that this version does not know. The word must not
     /// be sealed.
     pub fn age(self, word: Word, now: Moment) -> Option<Age> {
-        match self.read_with(1)? {
-            Meter::Window(window) => Some(window::age(word, &window, now.table_ns)),
-        }
+        self.read_with(1).map(|meter| meter.age(word, now))
     }
 
     /// Whether nothing in `word` counts; false for a shape that this version does not know.
@@ -204,16 +312,25 @@ impl Shape {
         self.age(word, now) == Some(Age::Expired)
     }
 
-    /// Whether what is counted ends with the process that counted it.
+    /// Whether what is counted ends with the process that counted it: permits do.
     pub const fn dies_with_process(self) -> bool {
-        false
+        self.0 == Self::new(Self::IN_FLIGHT, 0, 0).0
     }
 
-    /// A limit whose words have this shape.
+    /// A limit whose words have this shape. A limit that cannot count so far is none.
     fn read_with(self, limit: u64) -> Option<Meter> {
-        match (self.algorithm(), self.parameter()) {
-            (Self::WINDOW, 0) => Meter::window(limit, self.length()).ok(),
+        let (parameter, length) = (self.0 >> 55 & 0x1F, self.0 & Self::LENGTH_MASK);
+        match (self.0 >> 60, parameter, length) {
+            (Self::WINDOW, 0, _) => Meter::window(limit, length).ok(),
+            (Self::STRICT, _, _) => Strict::of_shape(limit, parameter, length).map(Meter::Strict),
+            (Self::BUCKET, 0, _) => Bucket::of_shape(limit, length).map(Meter::Bucket),
+            (Self::QUOTA, 0, 0) => Meter::quota(limit, Period::Day).ok(),
+            (Self::QUOTA, 1, 0) => Meter::quota(limit, Period::Month).ok(),
+            (Self::IN_FLIGHT, 0, 0) => Meter::in_flight(limit).ok(),
             _ => None,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,11 @@
 //! - no clock: every function is given the time, in nanoseconds since a base of the caller's;
 //! - integers only: a decision and the moment at which it changes agree to the nanosecond.
 
+pub mod ban;
+pub mod bucket;
 pub mod fields;
+pub mod in_flight;
 pub mod meter;
+pub mod quota;
+pub mod strict;
 pub mod window;

@@ -65,7 +65,7 @@ pub struct Window {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum WindowError {
     #[error("a limit of {0} does not fit: it must be 1 to {LIMIT_MAX}")]
-    Limit(u32),
+    Limit(u64),
     #[error("a window of {0} ns does not fit: it must be 1 second to 366 days")]
     Length(u64),
 }
@@ -74,7 +74,7 @@ impl Window {
     /// `limit` units in any window of `window_ns` nanoseconds.
     pub fn new(limit: u32, window_ns: u64) -> Result<Self, WindowError> {
         if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(WindowError::Limit(limit));
+            return Err(WindowError::Limit(u64::from(limit)));
         }
         if !(WINDOW_NS_MIN..=WINDOW_NS_MAX).contains(&window_ns) {
             return Err(WindowError::Length(window_ns));
@@ -98,6 +98,7 @@ impl Window {
 }
 
 /// Compares a word's epoch with the clock's, modulo 2^24.
+#[inline]
 pub fn age(word: Word, window: &Window, now_ns: u64) -> Age {
     let behind = (now_ns / window.window_ns).wrapping_sub(word.epoch()) & EPOCH_MASK;
     let ahead = EPOCH_MASK + 1 - behind;
@@ -115,19 +116,19 @@ pub fn is_expired(word: Word, window: &Window, now_ns: u64) -> bool {
 }
 
 /// Asks for `cost` units at `now_ns`.
+#[inline]
 pub fn charge(word: Word, window: &Window, now_ns: u64, cost: u64) -> Outcome {
     let view = View::new(word, window, now_ns);
-    let charged = View { current: view.current.saturating_add(cost), ..view };
-    if charged.used() > u64::from(window.limit) {
+    let remaining = view.remaining();
+    if cost > remaining {
         let at_ns = view.admits_at_ns(cost);
         let retry_after_ns = if at_ns == u64::MAX { at_ns } else { at_ns.saturating_sub(now_ns) };
         return Outcome::Refused { retry_after_ns, reset_ns: view.reset_ns(now_ns) };
     }
-    Outcome::Admitted {
-        word: charged.word(),
-        remaining: charged.remaining(),
-        reset_ns: charged.reset_ns(now_ns),
-    }
+    // The estimate grows by a whole number.
+    let charged = View { current: view.current + cost, ..view };
+    let (word, reset_ns) = (charged.word(), charged.reset_ns(now_ns));
+    Outcome::Admitted { word, remaining: remaining - cost, reset_ns }
 }
 
 /// Gives back `cost` units charged at `charged_at_ns`: from whichever half still holds that epoch,
@@ -161,6 +162,7 @@ pub fn settle(word: Word, window: &Window, now_ns: u64, extra: u64) -> Word {
 }
 
 /// What is left at `now_ns`, charging nothing.
+#[inline]
 pub fn peek(word: Word, window: &Window, now_ns: u64) -> Allowance {
     let view = View::new(word, window, now_ns);
     Allowance { remaining: view.remaining(), reset_ns: view.reset_ns(now_ns) }
@@ -179,6 +181,7 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     /// A clock that lags judges in the word's epoch, at its very beginning: the strictest reading.
+    #[inline]
     fn new(word: Word, window: &'a Window, now_ns: u64) -> Self {
         assert_ne!(word, Word::SEALED, "a sealed word is not a count");
         let (epoch, elapsed_ns) = (now_ns / window.window_ns, now_ns % window.window_ns);
@@ -198,9 +201,20 @@ impl<'a> View<'a> {
     /// The estimate, rounded up. Limit and costs are whole, so comparing the rounded value decides
     /// exactly as comparing the fraction would.
     fn used(&self) -> u64 {
-        let left_ns = self.window.window_ns - self.elapsed_ns;
-        let faded = u128::from(self.previous) * u128::from(left_ns);
-        narrow(faded.div_ceil(u128::from(self.window.window_ns))).saturating_add(self.current)
+        if self.previous == 0 {
+            return self.current;
+        }
+        let whole = self.window.window_ns;
+        let left_ns = whole - self.elapsed_ns;
+        // Windows of up to five hours never take the slow division.
+        let faded = match self.previous.checked_mul(left_ns) {
+            Some(product) => product.div_ceil(whole),
+            None => {
+                let product = u128::from(self.previous) * u128::from(left_ns);
+                narrow(product.div_ceil(u128::from(whole)))
+            }
+        };
+        faded + self.current
     }
 
     fn remaining(&self) -> u64 {

@@ -128,7 +128,14 @@ fn a_backends_allowances_give_way_to_the_gateways() {
     let mut store = FieldStore::new();
     let head = parse_response(response.as_bytes(), &mut store, &LIMITS, &Method::Get).unwrap();
     let plan = ResponsePlan::new(head.body, Version::Http11, true);
-    let ours = Standing { name: "w", quota: 5, window_s: 60, remaining: 4, reset_ns: 1 };
+    let ours = Standing {
+        name: "w",
+        quota: 5,
+        window_s: Some(60),
+        remaining: 4,
+        reset_ns: 1,
+        ..Standing::default()
+    };
     let written = |standings: &[Standing<'_>]| {
         let mut out = Vec::new();
         let forwarding = &forwarding("");

@@ -3,7 +3,8 @@ use super::*;
 const ADDRESS: Standing<'static> = Standing {
     name: "per-address",
     quota: 100,
-    window_s: 60,
+    window_s: Some(60),
+    unit: Unit::Requests,
     remaining: 12,
     reset_ns: 29_000_000_001,
 };
@@ -28,8 +29,8 @@ fn one_policy() {
 
 #[test]
 fn several_policies_share_a_field_and_the_tightest_speaks_for_all() {
-    let tier = Standing { name: "per-tier", quota: 5, window_s: 1, remaining: 0, reset_ns: 0 };
-    let longer = Standing { name: "daily", quota: 9, window_s: 86_400, remaining: 0, reset_ns: 5 };
+    let tier = Standing { name: "per-tier", quota: 5, window_s: Some(1), ..Standing::default() };
+    let longer = Standing { name: "daily", quota: 9, window_s: Some(86_400), reset_ns: 5, ..tier };
     assert_eq!(
         fields(&[ADDRESS, tier, longer]),
         "RateLimit-Policy: \"per-address\";q=100;w=60, \"per-tier\";q=5;w=1, \"daily\";q=9;w=86400\r\n\
@@ -38,6 +39,38 @@ fn several_policies_share_a_field_and_the_tightest_speaks_for_all() {
          X-RateLimit-Remaining: 0\r\n\
          X-RateLimit-Reset: 1\r\n"
     );
+}
+
+#[test]
+fn units_other_than_requests_are_named() {
+    let bytes = Standing {
+        name: "upload",
+        quota: 5 << 30,
+        unit: Unit::ContentBytes,
+        window_s: None,
+        remaining: 7,
+        reset_ns: 1,
+    };
+    let permits = Standing {
+        name: "at-once",
+        quota: 10,
+        unit: Unit::ConcurrentRequests,
+        remaining: 3,
+        ..Standing::default()
+    };
+    let expected = "RateLimit-Policy: \"per-address\";q=100;w=60, \
+                    \"upload\";q=5368709120;qu=\"content-bytes\", \
+                    \"at-once\";q=10;qu=\"concurrent-requests\"\r\n\
+                    RateLimit: \"per-address\";r=12;t=30, \"upload\";r=7;t=1, \"at-once\";r=3\r\n\
+                    X-RateLimit-Limit: 100\r\n\
+                    X-RateLimit-Remaining: 12\r\n\
+                    X-RateLimit-Reset: 30\r\n";
+    assert_eq!(fields(&[ADDRESS, bytes, permits]), expected);
+    // What is used up speaks for all, whatever its unit.
+    let used_up = fields(&[ADDRESS, Standing { remaining: 0, ..permits }]);
+    assert!(used_up.ends_with(
+        "X-RateLimit-Limit: 10\r\nX-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 0\r\n"
+    ));
 }
 
 #[test]
@@ -56,7 +89,7 @@ fn names_cannot_break_out_of_their_string() {
 
 #[test]
 fn integers_stay_within_fifteen_digits() {
-    let long = Standing { window_s: u64::MAX, ..ADDRESS };
+    let long = Standing { window_s: Some(u64::MAX), ..ADDRESS };
     assert!(
         fields(&[long])
             .starts_with("RateLimit-Policy: \"per-address\";q=100;w=999999999999999\r\n")

@@ -238,7 +238,10 @@ fn ages_wrap_with_the_epoch() {
 #[test]
 fn bounds_are_refused_by_name() {
     assert_eq!(Window::new(0, SECOND), Err(WindowError::Limit(0)));
-    assert_eq!(Window::new(LIMIT_MAX + 1, SECOND), Err(WindowError::Limit(LIMIT_MAX + 1)));
+    assert_eq!(
+        Window::new(LIMIT_MAX + 1, SECOND),
+        Err(WindowError::Limit(u64::from(LIMIT_MAX) + 1))
+    );
     assert_eq!(Window::new(1, SECOND - 1), Err(WindowError::Length(SECOND - 1)));
     assert_eq!(Window::new(1, WINDOW_NS_MAX + 1), Err(WindowError::Length(WINDOW_NS_MAX + 1)));
     assert!(Window::new(LIMIT_MAX, WINDOW_NS_MAX).is_ok());
