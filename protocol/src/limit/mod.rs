@@ -12,3 +12,6 @@ pub mod meter;
 pub mod quota;
 pub mod strict;
 pub mod window;
+
+#[cfg(test)]
+mod measured;

@@ -97,6 +97,34 @@ proptest! {
         prop_assert!(oracle.worst_interval() <= 2 * u64::from(limit));
     }
 
+    /// What turns out afterwards counts like what was asked for, beyond the limit too.
+    #[test]
+    fn what_is_settled_counts_as_if_it_had_been_admitted(
+        limit in 1..=12_u32,
+        steps in prop::collection::vec((0..700_000_000_u64, 1..=30_u64, any::<bool>()), 1..80),
+    ) {
+        let window = Window::new(limit, SECOND).expect("within the bounds");
+        let mut oracle = Oracle { window, admitted: Vec::new() };
+        let (mut now_ns, mut settled) = (5 * SECOND, 0);
+        let mut word = window.word_at(now_ns, 0);
+        for (gap, cost, afterwards) in steps {
+            now_ns += if gap < 400_000_000 { 0 } else { gap };
+            if afterwards {
+                word = settle(word, &window, now_ns, cost);
+                oracle.admitted.push((now_ns, cost));
+                settled += cost;
+                continue;
+            }
+            let outcome = charge(word, &window, now_ns, 1);
+            prop_assert_eq!(matches!(outcome, Outcome::Admitted { .. }), oracle.admits(now_ns, 1));
+            if let Outcome::Admitted { word: next, .. } = outcome {
+                word = next;
+                oracle.admitted.push((now_ns, 1));
+            }
+        }
+        prop_assert!(oracle.worst_interval() <= 2 * u64::from(limit) + settled);
+    }
+
     #[test]
     fn retry_after_is_exact_to_the_nanosecond(
         (window, word, now_ns) in states(),
