@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::header::VERSION;
+use super::journal::JournalError;
 
 /// Why a ledger cannot be used. Whichever it is, the counters were left as they are.
 #[derive(Debug, Error)]
@@ -64,6 +65,8 @@ pub enum LedgerError {
         path.display()
     )]
     OtherSlots { path: PathBuf, found: u64, configured: usize },
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     #[error("the system gave no randomness for the ledger's hash key")]
     Random,
     #[error(

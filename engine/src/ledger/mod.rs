@@ -1,7 +1,8 @@
-//! What outlives the process. In this form: the counters.
+//! What outlives the process: the counters, and the [`journal`].
 //!
 //! A ledger is a folder with a `lock` file, held by `flock` for as long as anything uses the
-//! counters, and `counters`: a header page and the slots of the [`SlotTable`], mapped shared.
+//! counters; `counters`: a header page and the slots of the [`SlotTable`], mapped shared; and the
+//! folder of the journal.
 //!
 //! What it promises:
 //! - `kill -9` loses nothing that was counted: the counts are in the page cache when the answer
@@ -20,20 +21,23 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::runtime::{Instant, UnixNanos};
+use crate::runtime::{Instant, UnixNanos, os};
 use crate::slots::{GROUP_SLOTS, Mapping, Recovered, SLOT_BYTES, SlotTable, TableClock};
 
 pub mod disk;
 mod error;
 mod files;
 mod header;
+pub mod journal;
 
 #[cfg(test)]
 mod tests;
 
+use disk::RealFolder;
 pub use error::LedgerError;
 use files::Counters;
 use header::{Header, PAGE_BYTES};
+use journal::{Journal, JournalHandle, Options, Repair, Report, Task};
 
 /// An open ledger.
 pub struct Ledger {
@@ -42,6 +46,7 @@ pub struct Ledger {
     mapping: Arc<Mapping>,
     counters: Counters,
     header: Header,
+    journal: Journal,
     opening: Opening,
     sync_failed: AtomicBool,
 }
@@ -54,6 +59,7 @@ pub struct Opening {
     /// The last process closed the ledger: it was neither killed nor cut off.
     pub clean: bool,
     pub recovered: Recovered,
+    pub journal: Report,
 }
 
 impl Ledger {
@@ -114,6 +120,7 @@ impl Ledger {
         let counters = Counters::open(path)?;
         let found = counters.read_header()?;
         counters.check(&found, slots, bytes)?;
+        let journal = open_journal(dir, &found)?;
         let clock = clock_of(&found, boot_id, wall, now);
         let map = counters.map()?;
         let lock = Mutex::new(Some(lock));
@@ -134,7 +141,8 @@ impl Ledger {
             mapping,
             counters,
             header,
-            opening: Opening { created, clean: found.clean, recovered },
+            opening: Opening { created, clean: found.clean, recovered, journal: journal.report() },
+            journal,
             sync_failed: AtomicBool::new(false),
         })
     }
@@ -149,6 +157,16 @@ impl Ledger {
 
     pub fn path(&self) -> &Path {
         self.counters.path()
+    }
+
+    /// A handle of the journal. `submit` brings tasks to where [`Ledger::serve_journal`] is called.
+    pub fn journal(&self, submit: impl Fn(Task) + Send + Sync + 'static) -> JournalHandle {
+        self.journal.handle(submit)
+    }
+
+    /// Does what was asked of the journal; blocks until the disk has it.
+    pub fn serve_journal(&mut self, tasks: impl IntoIterator<Item = Task>) {
+        self.journal.serve(tasks);
     }
 
     /// Brings the counts to the disk; blocks until they are there. After a failure every later call
@@ -172,6 +190,7 @@ impl Ledger {
 
     /// Like [`Ledger::close`], for a successor that opens it next, or for [`Ledger::resume`].
     pub fn release(&mut self) -> Result<(), LedgerError> {
+        self.journal.close();
         self.sync()?;
         self.mark(true)
     }
@@ -183,6 +202,7 @@ impl Ledger {
         self.header.generation = self.counters.read_header()?.generation;
         let recovered = self.table.recover(now);
         self.mark(false)?;
+        self.journal.reopen()?;
         Ok(recovered)
     }
 
@@ -204,6 +224,11 @@ impl Ledger {
         self.header.clean = clean;
         self.counters.write_header(&self.header)
     }
+}
+
+fn open_journal(dir: &Path, header: &Header) -> Result<Journal, LedgerError> {
+    let folder = RealFolder::new(dir).map_err(|source| LedgerError::io("open", dir, source))?;
+    Ok(Journal::open(&folder, header.identity(), Options::new(os::now), Repair::No)?)
 }
 
 /// The size of `counters`; `None` unless the slots make a power of two of groups that fits memory.

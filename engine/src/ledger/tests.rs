@@ -75,7 +75,12 @@ fn counts_survive_a_close_and_an_opening() {
     let folder = folder();
     let dir = folder.path().join("a/b");
     let ledger = open(&dir).expect("a new ledger");
-    let created = Opening { created: true, clean: true, recovered: Recovered::default() };
+    let created = Opening {
+        created: true,
+        clean: true,
+        recovered: Recovered::default(),
+        journal: Report::default(),
+    };
     assert_eq!(ledger.opening(), created);
     charge(&ledger.table(), 400);
     ledger.close().expect("a clean end");
@@ -86,7 +91,10 @@ fn counts_survive_a_close_and_an_opening() {
 
     let again = open(&dir).expect("the same ledger");
     let recovered = Recovered { kept: 1, ..Recovered::default() };
-    assert_eq!(again.opening(), Opening { created: false, clean: true, recovered });
+    assert_eq!(
+        again.opening(),
+        Opening { created: false, clean: true, recovered, journal: Report::default() }
+    );
     assert_eq!(remaining(&again, NOW), 600);
     drop(again);
     assert!(!open(&dir).expect("the same ledger").opening().clean, "it was not closed");

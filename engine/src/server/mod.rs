@@ -7,6 +7,7 @@
 mod blocking;
 mod control;
 mod handover;
+mod journal;
 mod operations;
 mod panics;
 mod prepare;

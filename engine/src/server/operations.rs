@@ -17,13 +17,16 @@ use crate::access::{Block, BlockChange, BlocksFull};
 use crate::access_log::LogSink;
 use crate::config::Config;
 use crate::control::{Operations, Successor};
-use crate::metrics::{Family, Kind, render, summary};
+use crate::ledger::journal::JournalHandle;
+use crate::metrics::{render, summary};
 use crate::runtime::probe::{Chosen, RuntimeKind};
 use crate::runtime::{Instant, os, ring};
 use crate::shard::Command;
 use crate::slots::SlotTable;
 use crate::snapshot::Snapshot;
 use crate::upstream::Registry;
+
+mod families;
 
 /// What an [`Engine`] is made of.
 pub(super) struct Parts {
@@ -36,6 +39,7 @@ pub(super) struct Parts {
     pub(super) handles: Vec<ShardHandle>,
     pub(super) table: Arc<SlotTable>,
     pub(super) ledger_path: PathBuf,
+    pub(super) journal: JournalHandle,
     pub(super) log: Option<LogSink>,
     pub(super) offer: Offer,
 }
@@ -49,6 +53,7 @@ pub(super) struct Engine {
     handles: Vec<ShardHandle>,
     table: Arc<SlotTable>,
     ledger_path: PathBuf,
+    journal: JournalHandle,
     started: Instant,
     current: Mutex<Current>,
     blocking: Blocking,
@@ -79,6 +84,7 @@ impl Engine {
             handles: parts.handles,
             table: parts.table,
             ledger_path: parts.ledger_path,
+            journal: parts.journal,
             started: os::now(),
             current: Mutex::new(Current { snapshot: parts.snapshot, registry: parts.registry }),
             blocking: Blocking::new(mailboxes),
@@ -180,49 +186,6 @@ impl Engine {
             RuntimeKind::Glommio => "glommio",
             RuntimeKind::Epoll => "epoll",
         }
-    }
-
-    /// What the shards do not count.
-    fn families(&self) -> Vec<Family> {
-        let occupancy = self.table.occupancy();
-        let mut healthy = Family::new(Kind::Gauge, "weir_backend_healthy", "1 if checks pass.");
-        let mut in_flight =
-            Family::new(Kind::Gauge, "weir_backend_in_flight", "Requests a backend works on.");
-        let mut failures = Family::new(
-            Kind::Counter,
-            "weir_backend_failures_total",
-            "Requests that a backend did not answer as it should.",
-        );
-        for backend in self.backends() {
-            let labels = [("upstream", &*backend.upstream), ("backend", &*backend.address)];
-            healthy = healthy.with(&labels, u64::from(backend.healthy));
-            in_flight = in_flight.with(&labels, backend.in_flight);
-            failures = failures.with(&labels, backend.failures);
-        }
-        let mut stalled =
-            Family::new(Kind::Gauge, "weir_shard_stalled", "1 if the shard does not turn.");
-        let mut stalls = Family::new(
-            Kind::Counter,
-            "weir_shard_stalls_total",
-            "How often the watchdog found that a shard did not turn.",
-        );
-        for (id, shard) in self.handles.iter().enumerate() {
-            let id = id.to_string();
-            stalled = stalled.with(&[("shard", &id)], shard.stalls.now.get());
-            stalls = stalls.with(&[("shard", &id)], shard.stalls.total.get());
-        }
-        let used = Family::new(Kind::Gauge, "weir_slots_used", "Slots of the limit table in use.");
-        let capacity = Family::new(Kind::Gauge, "weir_slots_capacity", "Slots of the limit table.");
-        vec![
-            self.blocking.family(),
-            healthy,
-            in_flight,
-            failures,
-            stalled,
-            stalls,
-            used.with(&[], occupancy.used as u64),
-            capacity.with(&[], occupancy.capacity as u64),
-        ]
     }
 
     fn apply(&self, next: Config) -> Result<Arc<Snapshot>, String> {

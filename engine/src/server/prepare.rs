@@ -9,7 +9,7 @@ use super::handover::Offer;
 use super::operations::{Engine, Parts};
 use super::shards::{Common, Shards};
 use super::sockets::{Listening, Sockets};
-use super::sync::LedgerSync;
+use super::sync::{LedgerSync, Orders};
 use super::{Launch, ServerError, control};
 use crate::access_log::LogSink;
 use crate::control::{SocketFile, Unplaced, prepare};
@@ -37,6 +37,7 @@ struct Running {
     engine: Arc<Engine>,
     shards: Shards,
     sockets: control::Sockets,
+    orders: Orders,
     files: Vec<SocketFile>,
     sample_api: bool,
     drain_timeout: Duration,
@@ -104,6 +105,7 @@ impl Prepared {
         let snapshot = self.snapshot;
         let common = Common { snapshot: &snapshot, table: &table, log: self.log.as_ref() };
         self.shards.serve(&common, self.sockets.listen()?)?;
+        let orders = Orders::new();
         let config = &snapshot.config;
         let (sample_api, drain_timeout) = (config.control.sample_api, config.engine.drain_timeout);
         let engine = Engine::new(Parts {
@@ -116,19 +118,28 @@ impl Prepared {
             handles: self.shards.handles(),
             table,
             ledger_path: ledger.path().to_owned(),
+            journal: orders.journal(ledger),
             log: self.log,
             offer,
         });
         let engine = Arc::new(engine);
-        Ok(Running { engine, shards: self.shards, sockets, files, sample_api, drain_timeout })
+        Ok(Running {
+            engine,
+            shards: self.shards,
+            sockets,
+            orders,
+            files,
+            sample_api,
+            drain_timeout,
+        })
     }
 }
 
 impl Running {
     /// Until the end.
     fn run(self, ledger: Ledger, ready: impl FnOnce(&str)) -> Result<(), ServerError> {
-        let Self { engine, shards, sockets, files, sample_api, drain_timeout } = self;
-        let sync = LedgerSync::start(ledger)?;
+        let Self { engine, shards, sockets, orders, files, sample_api, drain_timeout } = self;
+        let sync = LedgerSync::start(ledger, orders)?;
         let ready = || ready(&engine.banner());
         let outcome =
             control::run(&engine, &sync, shards, sockets, sample_api, drain_timeout, ready);

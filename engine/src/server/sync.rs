@@ -1,5 +1,5 @@
-//! The thread that brings counters to the disk, so that no shard ever waits for it; and that hands
-//! the ledger over.
+//! The thread that brings counters and the journal to the disk, so that no shard ever waits for it;
+//! and that hands the ledger over.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::ServerError;
+use super::{ServerError, journal};
+use crate::ledger::journal::{JournalHandle, Task};
 use crate::ledger::{Ledger, LedgerError};
 use crate::runtime::os;
 
@@ -19,18 +20,50 @@ pub(super) struct LedgerSync {
     thread: JoinHandle<Result<(), LedgerError>>,
 }
 
-enum Order {
+/// What the thread is told, from before there is one.
+pub(super) struct Orders {
+    sender: Sender<Order>,
+    received: Receiver<Order>,
+}
+
+impl Orders {
+    pub(super) fn new() -> Self {
+        let (sender, received) = channel();
+        Self { sender, received }
+    }
+
+    /// A handle of the journal that has the thread serve it.
+    pub(super) fn journal(&self, ledger: &Ledger) -> JournalHandle {
+        let sender = self.sender.clone();
+        ledger.journal(move |task| {
+            // A thread that is gone drops the task, which tells whoever waits for it.
+            let _ = sender.send(Order::Journal(task));
+        })
+    }
+}
+
+pub(super) enum Order {
+    Journal(Task),
     /// No shard charges any more: make the ledger ready for a successor.
     Release(oneshot::Sender<Result<(), LedgerError>>),
     /// There was no successor after all.
     Resume(oneshot::Sender<Result<(), LedgerError>>),
     /// The successor has it.
     GiveUp,
+    /// Shards and control plane have ended.
+    Stop,
 }
 
 impl LedgerSync {
-    pub(super) fn start(ledger: Ledger) -> Result<Self, ServerError> {
-        let (orders, received) = channel();
+    pub(super) fn start(ledger: Ledger, orders: Orders) -> Result<Self, ServerError> {
+        let Orders { sender: orders, received } = orders;
+        let torn = ledger.opening().journal.torn_bytes;
+        if torn > 0 {
+            eprintln!(
+                "weir: the journal's last {torn} bytes broke off and are given up; they were not \
+                 acknowledged, unless the disk lost them"
+            );
+        }
         let thread = std::thread::Builder::new()
             .name("weir-ledger".to_owned())
             .spawn(move || sync_until(ledger, &received))
@@ -70,23 +103,34 @@ impl LedgerSync {
 
     /// Syncs once more and marks the ledger as closed in order, unless it is a successor's.
     pub(super) fn stop(self) -> Result<(), ServerError> {
-        drop(self.orders);
+        // Handles of the journal may outlive this.
+        let _ = self.orders.send(Order::Stop);
         Ok(self.thread.join().map_err(|_| ServerError::Lost("the ledger's thread"))??)
     }
 }
 
 fn sync_until(mut ledger: Ledger, orders: &Receiver<Order>) -> Result<(), LedgerError> {
     let (mut reported, mut released) = (false, false);
+    let mut due = os::now() + SYNC_INTERVAL;
+    let mut next = None;
     loop {
-        match orders.recv_timeout(SYNC_INTERVAL) {
-            Err(RecvTimeoutError::Timeout) if released => {}
-            Err(RecvTimeoutError::Timeout) => {
-                if let Err(error) = ledger.sync()
-                    && !std::mem::replace(&mut reported, true)
-                {
-                    eprintln!("weir: {error}");
-                }
+        let now = os::now();
+        if now >= due {
+            due = now + SYNC_INTERVAL;
+            if !released
+                && let Err(error) = ledger.sync()
+                && !std::mem::replace(&mut reported, true)
+            {
+                eprintln!("weir: {error}");
             }
+        }
+        let order = match next.take() {
+            Some(order) => Ok(order),
+            None => orders.recv_timeout(due.since(os::now())),
+        };
+        match order {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Order::Journal(task)) => next = journal::serve(&mut ledger, task, orders),
             // Whoever asked may have given up waiting.
             Ok(Order::Release(answer)) => {
                 released = true;
@@ -98,15 +142,15 @@ fn sync_until(mut ledger: Ledger, orders: &Receiver<Order>) -> Result<(), Ledger
             }
             Ok(Order::GiveUp) => {
                 ledger.give_up();
-                return wait_for_the_end(orders);
+                wait_for_the_end(orders);
+                return Ok(());
             }
-            Err(RecvTimeoutError::Disconnected) => return ledger.close(),
+            Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return ledger.close(),
         }
     }
 }
 
 /// The thread stays, so that its end goes on meaning a panic.
-fn wait_for_the_end(orders: &Receiver<Order>) -> Result<(), LedgerError> {
-    while orders.recv().is_ok() {}
-    Ok(())
+fn wait_for_the_end(orders: &Receiver<Order>) {
+    while !matches!(orders.recv(), Ok(Order::Stop) | Err(_)) {}
 }

@@ -1,0 +1,50 @@
+use super::Engine;
+use crate::control::Operations;
+use crate::metrics::{Family, Kind};
+
+impl Engine {
+    /// What the shards do not count.
+    pub(super) fn families(&self) -> Vec<Family> {
+        let occupancy = self.table.occupancy();
+        let mut healthy = Family::new(Kind::Gauge, "weir_backend_healthy", "1 if checks pass.");
+        let mut in_flight =
+            Family::new(Kind::Gauge, "weir_backend_in_flight", "Requests a backend works on.");
+        let mut failures = Family::new(
+            Kind::Counter,
+            "weir_backend_failures_total",
+            "Requests that a backend did not answer as it should.",
+        );
+        for backend in self.backends() {
+            let labels = [("upstream", &*backend.upstream), ("backend", &*backend.address)];
+            healthy = healthy.with(&labels, u64::from(backend.healthy));
+            in_flight = in_flight.with(&labels, backend.in_flight);
+            failures = failures.with(&labels, backend.failures);
+        }
+        let mut stalled =
+            Family::new(Kind::Gauge, "weir_shard_stalled", "1 if the shard does not turn.");
+        let mut stalls = Family::new(
+            Kind::Counter,
+            "weir_shard_stalls_total",
+            "How often the watchdog found that a shard did not turn.",
+        );
+        for (id, shard) in self.handles.iter().enumerate() {
+            let id = id.to_string();
+            stalled = stalled.with(&[("shard", &id)], shard.stalls.now.get());
+            stalls = stalls.with(&[("shard", &id)], shard.stalls.total.get());
+        }
+        let used = Family::new(Kind::Gauge, "weir_slots_used", "Slots of the limit table in use.");
+        let capacity = Family::new(Kind::Gauge, "weir_slots_capacity", "Slots of the limit table.");
+        let mut families = vec![
+            self.blocking.family(),
+            healthy,
+            in_flight,
+            failures,
+            stalled,
+            stalls,
+            used.with(&[], occupancy.used as u64),
+            capacity.with(&[], occupancy.capacity as u64),
+        ];
+        families.extend(self.journal.metrics().families());
+        families
+    }
+}
