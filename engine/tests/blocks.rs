@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_engine::access::{Block, BlockChange, Blocks, Subject};
+use weir_engine::access::{BlockChange, Blocks, parse_network};
 use weir_engine::config::Config;
 use weir_engine::metrics::ShardMetrics;
 use weir_engine::runtime::epoll::{self, EpollListener};
@@ -16,6 +16,7 @@ use weir_engine::shard::{self, Command, Mailbox, ShardSetup};
 use weir_engine::slots::SlotTable;
 use weir_engine::snapshot::Snapshot;
 use weir_engine::upstream::Registry;
+use weir_protocol::journal::{Block, Lift, Subject};
 
 /// Two callers, one of whom has two keys, and a limit that shows who was charged. Redirects serve
 /// for a backend.
@@ -87,14 +88,19 @@ impl Gateway {
     }
 
     fn block(&mut self, subject: &Subject, for_s: Option<u64>) {
-        let at_s = os::wall().as_secs();
+        let at_ms = os::wall().as_millis();
         self.change(BlockChange::Block(Block {
             subject: subject.clone(),
             reason: "a secret reason".to_owned(),
-            until_s: for_s.map(|seconds| at_s + seconds),
+            until_ms: for_s.map(|seconds| at_ms + seconds * 1_000),
             by: "an operator".to_owned(),
-            at_s,
+            at_ms,
         }));
+    }
+
+    fn lift(&mut self, subject: Subject) {
+        let (reason, by) = (String::new(), "an operator".to_owned());
+        self.change(BlockChange::Lift(Lift { subject, reason, by, at_ms: 0 }));
     }
 
     fn ask(&self, address: &str, key: &str) -> Answer {
@@ -126,13 +132,13 @@ impl Gateway {
 }
 
 fn network(text: &str) -> Subject {
-    Subject::Network(text.parse().expect("a network"))
+    Subject::Address(parse_network(text).expect("a network"))
 }
 
 fn drive(mut gateway: Gateway) {
     // Sent before the shard began.
     assert_eq!(gateway.ask("203.0.113.1", "bob").status, 403);
-    gateway.change(BlockChange::Lift(network("203.0.113.0/24")));
+    gateway.lift(network("203.0.113.0/24"));
     gateway.until("203.0.113.1", "bob", 308);
     addresses(&mut gateway);
     callers(&mut gateway);
@@ -154,7 +160,7 @@ fn addresses(gateway: &mut Gateway) {
     assert_eq!(gateway.until("2001:db8::1", "bob", 403).head.find("retry-after"), None);
     assert_eq!(gateway.ask("2001:db8:0:1::1", "bob").status, 308);
     assert_eq!(gateway.ask("192.0.2.1", "bob").head.find("retry-after"), None);
-    gateway.change(BlockChange::Lift(network("192.0.2.0/24")));
+    gateway.lift(network("192.0.2.0/24"));
     gateway.until("192.0.2.1", "bob", 308);
     assert_eq!(gateway.ask("2001:db8::1", "bob").status, 403);
 }
@@ -171,7 +177,7 @@ fn callers(gateway: &mut Gateway) {
     assert_eq!(gateway.ask(address, "ann-1").head.find("retry-after"), None, "the later end");
     assert_eq!(gateway.ask(address, "bob").status, 308);
     assert_eq!(gateway.ask(address, "nobody").status, 308, "a key that is none names nobody");
-    gateway.change(BlockChange::Lift(Subject::User("ann".to_owned())));
+    gateway.lift(Subject::User("ann".to_owned()));
     gateway.until(address, "ann-2", 308);
     assert_eq!(gateway.ask(address, "ann-1").status, 403);
 }

@@ -4,47 +4,24 @@
 //! over. [`BlockSet`] is what shards ask, made from it after each change and swapped whole.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use thiserror::Error;
+use weir_protocol::journal::{Block, Lift, Network, Record, Subject};
 
 use super::networks::NetworkMap;
 
 /// Blocks at once. Longer lists are files of the configuration.
 pub const BLOCKS_MAX: usize = 100_000;
 
-/// Who is blocked.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Subject {
-    /// All addresses of a network. A subscriber of IPv6 has a /64 at least.
-    Network(IpNet),
-    /// An API key, by its name.
-    Key(String),
-    /// A key's user, or a token's subject.
-    User(String),
-}
-
-/// One block. Reason and author are for operators: no client hears of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block {
-    pub subject: Subject,
-    pub reason: String,
-    /// Unix seconds of its end; `None` lasts until it is lifted.
-    pub until_s: Option<u64>,
-    pub by: String,
-    /// Unix seconds of its beginning.
-    pub at_s: u64,
-}
-
-/// What can happen to the list of blocks: the journal's records and an operator's wishes alike.
+/// What can happen to the list of blocks: by the journal's records and an operator's wishes alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BlockChange {
     /// Takes the place of the subject's earlier block, if there is one.
     Block(Block),
-    Lift(Subject),
+    Lift(Lift),
 }
 
 /// One block more than [`BLOCKS_MAX`].
@@ -62,7 +39,7 @@ pub struct Blocks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Term {
     Free,
-    /// Unix seconds.
+    /// Unix milliseconds.
     Until(u64),
     Lasting,
 }
@@ -79,34 +56,16 @@ pub struct BlockSet {
 /// That somebody is blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blocked {
-    /// Unix seconds; `None` has no end yet.
-    pub until_s: Option<u64>,
+    /// Unix milliseconds; `None` has no end yet.
+    pub until_ms: Option<u64>,
 }
 
-impl Subject {
-    /// The same in the one way in which it is kept: without bits behind the prefix, and as an IPv4
-    /// network where it is one.
-    fn normal(self) -> Self {
-        let Self::Network(network) = self else { return self };
-        let network = network.trunc();
-        let mapped = match network.network().to_canonical() {
-            IpAddr::V4(address) if network.addr().is_ipv6() => {
-                let length = network.prefix_len().checked_sub(96);
-                length.and_then(|length| Ipv4Net::new(address, length).ok())
-            }
-            _ => None,
-        };
-        Self::Network(mapped.map_or(network, IpNet::V4))
-    }
-}
-
-/// As an operator writes it: `address 192.0.2.0/24`, `key ann`, `user bob`.
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Network(network) => write!(f, "address {network}"),
-            Self::Key(name) => write!(f, "key {}", name.escape_debug()),
-            Self::User(name) => write!(f, "user {}", name.escape_debug()),
+/// What the journal is told before the change is made.
+impl From<BlockChange> for Record {
+    fn from(change: BlockChange) -> Self {
+        match change {
+            BlockChange::Block(block) => Self::Block(block),
+            BlockChange::Lift(lift) => Self::Lift(lift),
         }
     }
 }
@@ -119,24 +78,22 @@ impl Blocks {
     pub fn apply(&mut self, change: BlockChange) -> Result<Option<Block>, BlocksFull> {
         match change {
             BlockChange::Block(block) => {
-                let subject = block.subject.normal();
-                if self.list.len() >= BLOCKS_MAX && !self.list.contains_key(&subject) {
+                if self.list.len() >= BLOCKS_MAX && !self.list.contains_key(&block.subject) {
                     return Err(BlocksFull);
                 }
-                let block = Block { subject: subject.clone(), ..block };
-                Ok(self.list.insert(subject, block))
+                Ok(self.list.insert(block.subject.clone(), block))
             }
-            BlockChange::Lift(subject) => Ok(self.list.remove(&subject.normal())),
+            BlockChange::Lift(lift) => Ok(self.list.remove(&lift.subject)),
         }
     }
 
-    /// Takes out what is over at `now_s` (Unix seconds), in the order of subjects.
-    pub fn expire(&mut self, now_s: u64) -> Vec<Block> {
-        let is_over = |block: &Block| block.until_s.is_some_and(|until| until <= now_s);
+    /// Takes out what is over at `now_ms` (Unix milliseconds), in the order of subjects.
+    pub fn expire(&mut self, now_ms: u64) -> Vec<Block> {
+        let is_over = |block: &Block| block.until_ms.is_some_and(|until| until <= now_ms);
         self.list.extract_if(.., |_, block| is_over(block)).map(|(_, block)| block).collect()
     }
 
-    /// In the order of subjects: networks, keys, users.
+    /// In the order of subjects: addresses, keys, users.
     pub fn iter(&self) -> impl Iterator<Item = &Block> {
         self.list.values()
     }
@@ -148,9 +105,11 @@ impl Blocks {
         }
         let (mut networks, mut keys, mut users) = (Vec::new(), Vec::new(), Vec::new());
         for block in self.list.values() {
-            let term = block.until_s.map_or(Term::Lasting, Term::Until);
+            let term = block.until_ms.map_or(Term::Lasting, Term::Until);
             match &block.subject {
-                Subject::Network(network) => networks.push((*network, term)),
+                Subject::Address(network) => {
+                    networks.extend(net(*network).map(|network| (network, term)));
+                }
                 Subject::Key(name) => keys.push((name.as_str().into(), term)),
                 Subject::User(name) => users.push((name.as_str().into(), term)),
             }
@@ -179,6 +138,22 @@ impl BlockSet {
     }
 }
 
+/// What an operator means by an address or a network: `192.0.2.0/24`, `192.0.2.7`, or an IPv6
+/// address, which stands for the /64 that limits count it by. `None` when it is neither.
+pub fn parse_network(text: &str) -> Option<Network> {
+    if let Some((address, prefix)) = text.split_once('/') {
+        return Network::new(address.parse().ok()?, prefix.parse().ok()?);
+    }
+    let address: IpAddr = text.parse().ok()?;
+    let address = address.to_canonical();
+    Network::new(address, if address.is_ipv4() { 32 } else { 64 })
+}
+
+/// None only for a prefix longer than addresses, which a [`Network`] never has.
+fn net(network: Network) -> Option<IpNet> {
+    IpNet::new(network.address(), network.prefix()).ok()
+}
+
 fn term_of(names: &[(Box<str>, Term)], name: &str) -> Term {
     let found = names.binary_search_by(|(own, _)| (**own).cmp(name));
     found.map_or(Term::Free, |at| names[at].1)
@@ -188,8 +163,8 @@ impl Term {
     fn blocked(self) -> Option<Blocked> {
         match self {
             Self::Free => None,
-            Self::Until(until_s) => Some(Blocked { until_s: Some(until_s) }),
-            Self::Lasting => Some(Blocked { until_s: None }),
+            Self::Until(until_ms) => Some(Blocked { until_ms: Some(until_ms) }),
+            Self::Lasting => Some(Blocked { until_ms: None }),
         }
     }
 }

@@ -10,5 +10,5 @@ mod blocks;
 mod list;
 mod networks;
 
-pub use blocks::{BLOCKS_MAX, Block, BlockChange, BlockSet, Blocked, Blocks, BlocksFull, Subject};
+pub use blocks::{BLOCKS_MAX, BlockChange, BlockSet, Blocked, Blocks, BlocksFull, parse_network};
 pub use list::{AccessList, Listing};

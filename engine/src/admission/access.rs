@@ -32,10 +32,9 @@ pub(crate) fn check_blocked(
     wall: &dyn Fn() -> UnixNanos,
     metrics: &ShardMetrics,
 ) -> Result<(), Refusal<'static>> {
-    let Some(Blocked { until_s }) = blocked else { return Ok(()) };
+    let Some(Blocked { until_ms }) = blocked else { return Ok(()) };
     metrics.access_blocked.increment();
-    let now_s = || wall().as_secs();
-    let left_ns =
-        |until_s: u64| until_s.saturating_sub(now_s()).max(1).saturating_mul(1_000_000_000);
-    Err(Refusal::Blocked { retry_after_ns: until_s.map(left_ns) })
+    let left_ms = |until_ms: u64| until_ms.saturating_sub(wall().as_millis()).max(1_000);
+    let left_ns = |until_ms| left_ms(until_ms).saturating_mul(1_000_000);
+    Err(Refusal::Blocked { retry_after_ns: until_ms.map(left_ns) })
 }

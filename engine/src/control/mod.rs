@@ -23,8 +23,9 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 use weir_protocol::control::{BackendStatus, Status};
+use weir_protocol::journal::Block;
 
-use crate::access::{Block, BlockChange, BlocksFull};
+use crate::access::{BlockChange, BlocksFull};
 pub use socket::{SocketError, SocketFile, Successor, Unplaced, bind, prepare};
 
 /// How long a stop waits for answers under way.

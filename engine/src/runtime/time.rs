@@ -42,6 +42,10 @@ impl std::ops::Add<Duration> for Instant {
 pub struct UnixNanos(pub u64);
 
 impl UnixNanos {
+    pub const fn as_millis(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
     pub const fn as_secs(self) -> u64 {
         self.0 / 1_000_000_000
     }

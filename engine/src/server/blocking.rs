@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::access::{Block, BlockChange, Blocks, BlocksFull};
+use weir_protocol::journal::Block;
+
+use crate::access::{BlockChange, Blocks, BlocksFull};
 use crate::metrics::{Family, Kind};
 use crate::shard::{Command, Mailbox};
 
@@ -25,10 +27,10 @@ impl Blocking {
         Ok(before)
     }
 
-    /// Takes out what is over at `now_s` (Unix seconds), and tells the operator.
-    pub(super) fn expire(&self, now_s: u64) {
+    /// Takes out what is over at `now_ms` (Unix milliseconds), and tells the operator.
+    pub(super) fn expire(&self, now_ms: u64) {
         let mut blocks = self.lock();
-        let over = blocks.expire(now_s);
+        let over = blocks.expire(now_ms);
         if !over.is_empty() {
             self.tell(&blocks);
         }

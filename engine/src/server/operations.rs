@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use weir_protocol::control::{BackendStatus, Status};
+use weir_protocol::journal::Block;
 
 use super::blocking::Blocking;
 use super::handover::Offer;
 use super::panics;
 use super::shards::ShardHandle;
-use crate::access::{Block, BlockChange, BlocksFull};
+use crate::access::{BlockChange, BlocksFull};
 use crate::access_log::LogSink;
 use crate::config::Config;
 use crate::control::{Operations, Successor};
@@ -169,7 +170,7 @@ impl Engine {
 
     /// Lets those go whose block is over.
     pub(super) fn expire_blocks(&self) {
-        self.blocking.expire(os::wall().as_secs());
+        self.blocking.expire(os::wall().as_millis());
     }
 
     /// Whether the log's thread has ended while it was needed.

@@ -1,17 +1,21 @@
 use super::*;
 
 fn network(text: &str) -> Subject {
-    Subject::Network(text.parse().expect("a network"))
+    Subject::Address(parse_network(text).expect("a network"))
 }
 
-fn block(subject: Subject, until_s: Option<u64>) -> Block {
-    Block { subject, reason: "abuse".to_owned(), until_s, by: "ops".to_owned(), at_s: 100 }
+fn block(subject: Subject, until_ms: Option<u64>) -> Block {
+    Block { subject, reason: "abuse".to_owned(), until_ms, by: "ops".to_owned(), at_ms: 100 }
+}
+
+fn lift(subject: Subject) -> BlockChange {
+    BlockChange::Lift(Lift { subject, reason: String::new(), by: "ops".to_owned(), at_ms: 100 })
 }
 
 fn blocks(list: &[(Subject, Option<u64>)]) -> Blocks {
     let mut blocks = Blocks::default();
-    for (subject, until_s) in list {
-        let change = BlockChange::Block(block(subject.clone(), *until_s));
+    for (subject, until_ms) in list {
+        let change = BlockChange::Block(block(subject.clone(), *until_ms));
         assert_eq!(blocks.apply(change), Ok(None));
     }
     blocks
@@ -21,10 +25,10 @@ fn address(set: &BlockSet, text: &str) -> Option<Blocked> {
     set.address(text.parse().expect("an address"))
 }
 
-const LASTING: Option<Blocked> = Some(Blocked { until_s: None });
+const LASTING: Option<Blocked> = Some(Blocked { until_ms: None });
 
-fn until(until_s: u64) -> Option<Blocked> {
-    Some(Blocked { until_s: Some(until_s) })
+fn until(until_ms: u64) -> Option<Blocked> {
+    Some(Blocked { until_ms: Some(until_ms) })
 }
 
 #[test]
@@ -65,14 +69,14 @@ fn a_block_is_replaced_and_lifted_however_its_network_is_written() {
     assert_eq!(blocks.apply(longer), Ok(Some(first)));
     let kept: Vec<&Block> = blocks.iter().collect();
     assert_eq!(kept, [&block(network("192.0.2.0/24"), Some(700))]);
-    let lifted = blocks.apply(BlockChange::Lift(network("192.0.2.99/24")));
+    let lifted = blocks.apply(lift(network("192.0.2.99/24")));
     assert_eq!(lifted, Ok(Some(block(network("192.0.2.0/24"), Some(700)))));
-    assert_eq!(blocks.apply(BlockChange::Lift(network("192.0.2.0/24"))), Ok(None));
+    assert_eq!(blocks.apply(lift(network("192.0.2.0/24"))), Ok(None));
     assert!(blocks.compile().is_none());
 }
 
 #[test]
-fn what_is_over_is_taken_out_to_the_second() {
+fn what_is_over_is_taken_out_to_the_millisecond() {
     let (a, b, c) = (network("10.0.0.1/32"), Subject::Key("k".into()), Subject::User("u".into()));
     let mut blocks = blocks(&[(a.clone(), Some(200)), (b, Some(201)), (c, None)]);
     assert_eq!(blocks.expire(199), []);
@@ -94,4 +98,22 @@ fn there_is_an_end_to_how_many_there_can_be() {
     assert_eq!(blocks.apply(again), Ok(Some(block(subject(0), None))));
     blocks.expire(1);
     assert_eq!(blocks.apply(more), Ok(None));
+}
+
+#[test]
+fn networks_are_read_as_operators_mean_them() {
+    let read = |text| parse_network(text).map(|network| network.to_string());
+    for (text, expected) in [
+        ("192.0.2.7", Some("192.0.2.7/32")),
+        ("::ffff:192.0.2.7", Some("192.0.2.7/32")),
+        ("192.0.2.7/24", Some("192.0.2.0/24")),
+        ("2001:db8::1", Some("2001:db8::/64")),
+        ("2001:db8::1/128", Some("2001:db8::1/128")),
+        ("192.0.2.7/33", None),
+        ("192.0.2.7/", None),
+        ("192.0.2", None),
+        ("", None),
+    ] {
+        assert_eq!(read(text).as_deref(), expected, "{text}");
+    }
 }
