@@ -13,8 +13,9 @@
 //! any interval of time T, at most `burst + rate * T` units are admitted.
 //!
 //! Words are compared modulo 2^64 ticks (834 days). One that is not ahead of now, or is so by more
-//! than a lagging clock and a debt explain, counts nothing. A word left alone for just so long that
-//! it seems ahead again refuses for no longer than a full bucket takes; it never admits too much.
+//! than a debt and a lagging clock explain, counts nothing. One left alone for 834 days, less the
+//! time by which it may be ahead, seems ahead again and may refuse for as long as that; it never
+//! admits too much.
 
 use thiserror::Error;
 

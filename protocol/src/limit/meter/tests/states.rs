@@ -96,8 +96,10 @@ pub(super) fn histories() -> impl Strategy<Value = History> {
             let (whole, most) = (matches!(meter, Meter::Quota(_)), u64::MAX / 4);
             let align = |ns: u64| if whole { ns / SECOND * SECOND } else { ns };
             let start_ns = epoch.min(most / length_ns) * length_ns + draw % length_ns;
+            // A bucket left alone for too long seems ahead again.
+            let gap_ns_max = if matches!(meter, Meter::Bucket(_)) { 100 * DAY } else { most };
             let scale = |(gap, cost): (u64, u64)| {
-                let gap_ns = align(scaled(length_ns, gap));
+                let gap_ns = align(scaled(length_ns, gap).min(gap_ns_max));
                 (gap_ns, scaled(meter.limit(), cost).max(1))
             };
             let mut now = at(align(start_ns));
@@ -124,6 +126,9 @@ pub(super) fn states() -> impl Strategy<Value = State> {
         |(History { meter, word, now, .. }, draw, later)| {
             let table_ns = match later {
                 u64::MAX => now.table_ns.saturating_sub(draw % lag_ns_max(&meter)),
+                later if matches!(meter, Meter::Bucket(_)) => {
+                    now.table_ns + scaled(step_ns(&meter), later).min(200 * DAY)
+                }
                 later => now.table_ns + scaled(step_ns(&meter), later),
             };
             let whole = matches!(meter, Meter::Quota(_));
