@@ -172,8 +172,7 @@ impl<K: Copy + Ord + TryFrom<u128>, V: Copy, const W: usize> Steps<K, V, W> {
         let mut at = 0;
         for level in &self.levels {
             let node = &level.nodes[at].0;
-            // Without branches, so that no guess can be wrong.
-            let not_above: usize = node.iter().map(|start| usize::from(*start <= key)).sum();
+            let not_above = node.partition_point(|start| *start <= key);
             // At least the first key is not above; padding may be not above the greatest one.
             at = (at * W + not_above).saturating_sub(1).min(level.last);
         }
