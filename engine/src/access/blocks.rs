@@ -78,13 +78,27 @@ impl Blocks {
     pub fn apply(&mut self, change: BlockChange) -> Result<Option<Block>, BlocksFull> {
         match change {
             BlockChange::Block(block) => {
-                if self.list.len() >= BLOCKS_MAX && !self.list.contains_key(&block.subject) {
-                    return Err(BlocksFull);
-                }
+                self.check_room(&block.subject)?;
                 Ok(self.list.insert(block.subject.clone(), block))
             }
             BlockChange::Lift(lift) => Ok(self.list.remove(&lift.subject)),
         }
+    }
+
+    /// Whether a change could be made now.
+    ///
+    /// # Errors
+    /// Those that [`Blocks::apply`] would have.
+    pub fn check(&self, change: &BlockChange) -> Result<(), BlocksFull> {
+        match change {
+            BlockChange::Block(block) => self.check_room(&block.subject),
+            BlockChange::Lift(_) => Ok(()),
+        }
+    }
+
+    fn check_room(&self, subject: &Subject) -> Result<(), BlocksFull> {
+        let fits = self.list.len() < BLOCKS_MAX || self.list.contains_key(subject);
+        if fits { Ok(()) } else { Err(BlocksFull) }
     }
 
     /// Takes out what is over at `now_ms` (Unix milliseconds), in the order of subjects.

@@ -26,10 +26,20 @@ use weir_protocol::control::{BackendStatus, Status};
 use weir_protocol::journal::Block;
 
 use crate::access::{BlockChange, BlocksFull};
+use crate::ledger::journal::AppendError;
 pub use socket::{SocketError, SocketFile, Successor, Unplaced, bind, prepare};
 
 /// How long a stop waits for answers under way.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a block was neither made nor lifted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    #[error(transparent)]
+    Full(#[from] BlocksFull),
+    #[error(transparent)]
+    Journal(#[from] AppendError),
+}
 
 /// What the control plane may ask of the engine. Called on the control plane's threads; only
 /// [`Operations::reload`] may take long.
@@ -51,9 +61,10 @@ pub trait Operations: Send + Sync + 'static {
     /// Blocks in force, in the order of their subjects.
     fn blocks(&self) -> Vec<Block>;
 
-    /// Blocks somebody, or lifts a block; shards obey within moments. Returns the block that was
-    /// replaced or lifted.
-    fn change_blocks(&self, change: BlockChange) -> Result<Option<Block>, BlocksFull>;
+    /// Blocks somebody, or lifts a block; the ledger has it then, and shards obey within moments.
+    /// Returns the block that was replaced or lifted. Waits for the disk: not for the control
+    /// plane's own thread.
+    fn change_blocks(&self, change: BlockChange) -> Result<Option<Block>, BlockError>;
 
     /// Begins to stop; returns at once.
     fn drain(&self);

@@ -49,8 +49,8 @@ impl Operations for Engine {
         Vec::new()
     }
 
-    fn change_blocks(&self, _: BlockChange) -> Result<Option<Block>, BlocksFull> {
-        Err(BlocksFull)
+    fn change_blocks(&self, _: BlockChange) -> Result<Option<Block>, BlockError> {
+        Err(BlocksFull.into())
     }
 
     fn drain(&self) {

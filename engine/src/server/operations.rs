@@ -14,10 +14,10 @@ use super::blocking::Blocking;
 use super::handover::Offer;
 use super::panics;
 use super::shards::ShardHandle;
-use crate::access::{BlockChange, BlocksFull};
+use crate::access::BlockChange;
 use crate::access_log::LogSink;
 use crate::config::Config;
-use crate::control::{Operations, Successor};
+use crate::control::{BlockError, Operations, Successor};
 use crate::ledger::journal::JournalHandle;
 use crate::metrics::{render, summary};
 use crate::runtime::probe::{Chosen, RuntimeKind};
@@ -77,6 +77,8 @@ struct Current {
 impl Engine {
     pub(super) fn new(parts: Parts) -> Self {
         let mailboxes = parts.handles.iter().map(|shard| Arc::clone(&shard.mailbox)).collect();
+        let now_ms = os::wall().as_millis();
+        let blocking = Blocking::new(mailboxes, parts.journal.clone(), now_ms);
         Self {
             config_path: parts.config_path,
             pages_path: parts.pages_path,
@@ -88,7 +90,7 @@ impl Engine {
             journal: parts.journal,
             started: os::now(),
             current: Mutex::new(Current { snapshot: parts.snapshot, registry: parts.registry }),
-            blocking: Blocking::new(mailboxes),
+            blocking,
             log: Mutex::new(parts.log),
             draining: AtomicBool::new(false),
             drain: Notify::new(),
@@ -286,7 +288,7 @@ impl Operations for Engine {
         self.blocking.list()
     }
 
-    fn change_blocks(&self, change: BlockChange) -> Result<Option<Block>, BlocksFull> {
+    fn change_blocks(&self, change: BlockChange) -> Result<Option<Block>, BlockError> {
         self.blocking.apply(change)
     }
 

@@ -93,10 +93,13 @@ fn there_is_an_end_to_how_many_there_can_be() {
         assert_eq!(blocks.apply(BlockChange::Block(block(subject(i), None))), Ok(None));
     }
     let more = BlockChange::Block(block(subject(BLOCKS_MAX), None));
+    assert_eq!(blocks.check(&more), Err(BlocksFull));
     assert_eq!(blocks.apply(more.clone()), Err(BlocksFull));
+    assert_eq!(blocks.check(&lift(subject(0))), Ok(()));
     let again = BlockChange::Block(block(subject(0), Some(1)));
     assert_eq!(blocks.apply(again), Ok(Some(block(subject(0), None))));
     blocks.expire(1);
+    assert_eq!(blocks.check(&more), Ok(()));
     assert_eq!(blocks.apply(more), Ok(None));
 }
 
