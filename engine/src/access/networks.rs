@@ -2,7 +2,7 @@
 //!
 //! Networks nest or are apart, so the innermost one of an address is found by no walk down a trie:
 //! they are flattened beforehand into the addresses at which the value changes. Those stand sorted
-//! in an implicit B-tree (a level of nodes is one array; children are found by counting), of which a
+//! in an implicit B-tree (a level is one array, in which a key's place is that of its child), of which a
 //! search reads one node for each level: with 200,000 changes five for IPv4, each a cache line, the
 //! upper three so few that they stay in the nearest cache.
 
