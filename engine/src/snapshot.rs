@@ -14,6 +14,7 @@ pub use forwarding::Forwarding;
 use ring::digest;
 use weir_protocol::http::HeadLimits;
 use weir_protocol::jwt;
+use weir_protocol::limit::ban::Ladder;
 use weir_protocol::limit::window::{Window, WindowError};
 
 use crate::config::{
@@ -60,6 +61,8 @@ pub struct Limit {
     pub name: String,
     pub key: LimitKey,
     pub dry_run: bool,
+    /// Of a dry run none.
+    pub ban: Option<Ladder>,
     pub on_full: OnFull,
     pub callers: Callers,
     rates: Rates,
@@ -215,6 +218,7 @@ fn compile_limit(limit: &LimitConfig, config: &Config) -> Result<Limit, Snapshot
         name: limit.name.clone(),
         key: limit.key,
         dry_run: limit.dry_run,
+        ban: limit.ban.filter(|_| !limit.dry_run),
         on_full: limit.on_full,
         callers: limit.callers,
         rates: match limit.rate {

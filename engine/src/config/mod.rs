@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use weir_protocol::limit::ban::Ladder;
 
 mod change;
 mod document;
@@ -159,6 +160,8 @@ pub struct LimitConfig {
     pub rate: LimitRate,
     /// Counts and reports, but refuses nobody.
     pub dry_run: bool,
+    /// Whom it refuses too often before their time is banned; in a dry run nobody is.
+    pub ban: Option<Ladder>,
     /// What a full slot table means for this limit: refuse (default) or admit.
     pub on_full: OnFull,
     /// Whom a limit by address counts. Default `Anonymous`.

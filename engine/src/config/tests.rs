@@ -3,6 +3,7 @@
 use super::{Config, Faults};
 
 mod access;
+mod ban;
 mod defaults;
 mod faults;
 mod hostile;

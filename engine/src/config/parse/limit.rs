@@ -7,6 +7,7 @@ use super::super::names::Names;
 use super::super::node::Node;
 use super::super::scalar;
 use super::super::{Callers, LimitConfig, LimitKey, LimitRate, OnFull, Rate};
+use super::ban::ban;
 
 /// For messages and for a limit whose rate is faulty.
 const ONE_A_SECOND: Rate = Rate { count: 1, window: Duration::from_secs(1) };
@@ -35,10 +36,11 @@ fn limit(mut table: Table<'_>, names: &mut Names) -> LimitConfig {
         key: key.unwrap_or(LimitKey::Address),
         rate: rate.unwrap_or(LimitRate::Fixed(ONE_A_SECOND)),
         dry_run: table.boolean("dry_run").unwrap_or(false),
+        ban: table.take("ban").and_then(|node| ban(&node, key)),
         on_full: on_full.unwrap_or(OnFull::Refuse),
         callers: callers.unwrap_or(Callers::Anonymous),
     };
-    table.not_yet(&["ban", "burst"]);
+    table.not_yet(&["burst"]);
     table.finish();
     limit
 }

@@ -9,6 +9,7 @@ use super::fault::{Fault, Faults, Position, Quoted};
 use super::{Auth, Config, LimitKey, PathPattern, RouteConfig, RouteTarget, Upgrades};
 
 mod access;
+mod ban;
 mod conditions;
 mod cors;
 mod engine;

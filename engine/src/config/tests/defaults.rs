@@ -150,6 +150,7 @@ fn default_limit_key_and_jwt() {
             key: LimitKey::Address,
             rate: LimitRate::Fixed(Rate { count: 2, window: seconds(10) }),
             dry_run: false,
+            ban: None,
             on_full: OnFull::Refuse,
             callers: Callers::Anonymous,
         }]
@@ -181,8 +182,16 @@ fn the_sample_shows_the_defaults() {
         "user = ",
     ];
     let blocks = ["sha256", "algorithms", "secret_env", "issuer", "audience", "leeway"];
-    let policies =
-        ["methods", "headers", "rewrite", "request_headers", "response_headers", "cors", "access"];
+    let policies = [
+        "methods",
+        "headers",
+        "rewrite",
+        "request_headers",
+        "response_headers",
+        "cors",
+        "access",
+        "ban",
+    ];
     let redirect = ["path = ", "redirect = "];
     let mut switched = 0;
     for line in SAMPLE.lines() {

@@ -293,7 +293,7 @@ name = "per-address"
 key = "address"
 rate = "100/1m"
 algorithm = "strict"
-ban = { after = 10, within = "1m", for = "300s", factor = 2, ceiling = "24h" }
+
 [[upstream]]
 name = "api"
 strategy = "least_connections"
@@ -311,7 +311,6 @@ cache = { ttl = "30s" }
     let lines: Vec<&str> = faults.lines().collect();
     let expected = [
         (8, "strict"),
-        (9, "ban"),
         (12, "least_connections"),
         (13, "breaker"),
         (14, "queue"),

@@ -93,10 +93,6 @@ fn limits() {
             "key = \"user\"\nrate = \"1/s\"\non_full = \"drop\"",
             "13:11: \"on_full\" in [[limit]]: \"drop\" must be \"refuse\" or \"admit\"",
         ),
-        (
-            "key = \"user\"\nrate = \"1/s\"\nban = { after = 10 }",
-            "13:1: \"ban\" in [[limit]] is not available yet in this version; remove it",
-        ),
     ];
     for (rest, expected) in cases {
         assert_eq!(fault(rest), expected);
