@@ -15,6 +15,7 @@ use ring::digest;
 use weir_protocol::http::HeadLimits;
 use weir_protocol::jwt;
 use weir_protocol::limit::ban::Ladder;
+use weir_protocol::limit::meter::Meter;
 use weir_protocol::limit::window::{Window, WindowError};
 
 use crate::config::{
@@ -235,7 +236,7 @@ fn quota(name: &str, rate: Rate) -> Result<Quota, SnapshotError> {
     let window = Window::new(rate.count, window_ns)
         .map_err(|source| SnapshotError::Limit { name: name.to_owned(), source })?;
     Ok(Quota {
-        policy: Policy::new(name, window),
+        policy: Policy::new(name, Meter::Window(window)),
         count: rate.count,
         window_s: rate.window.as_secs(),
     })

@@ -199,7 +199,7 @@ impl<'s> Admission<'s> {
                 Ok(false) => {}
                 Err(refusal) => {
                     for (quota, key) in charged {
-                        self.table.refund(key, &quota.policy, request.now, 1);
+                        self.table.refund(key, &quota.policy, request.now, request.now, 1);
                     }
                     return Err(refusal);
                 }
@@ -245,20 +245,23 @@ impl<'s> Admission<'s> {
         now: Instant,
         standings: &mut Standings<'s>,
     ) -> Result<bool, Refusal<'s>> {
-        let (remaining, reset_ns, refusal) = match self.table.charge(key, &quota.policy, now, 1) {
-            Charge::Admitted { remaining, reset_ns } => (remaining, reset_ns, None),
-            Charge::Refused { retry_after_ns, reset_ns } => {
-                (0, reset_ns, Some(Refusal::LimitExceeded { limit: &limit.name, retry_after_ns }))
-            }
-            Charge::TableFull => {
-                self.metrics.limit_table_full.increment();
-                return match limit.on_full {
-                    _ if limit.dry_run => Ok(false),
-                    OnFull::Admit => Ok(false),
-                    OnFull::Refuse => Err(Refusal::TableFull { limit: &limit.name }),
-                };
-            }
-        };
+        let (remaining, reset_ns, refusal) =
+            match self.table.charge(key, &quota.policy, now, 1, &"") {
+                Charge::Admitted { remaining, reset_ns } => (remaining, reset_ns, None),
+                Charge::Refused { retry_after_ns, reset_ns } => (
+                    0,
+                    reset_ns,
+                    Some(Refusal::LimitExceeded { limit: &limit.name, retry_after_ns }),
+                ),
+                Charge::TableFull => {
+                    self.metrics.limit_table_full.increment();
+                    return match limit.on_full {
+                        _ if limit.dry_run => Ok(false),
+                        OnFull::Admit => Ok(false),
+                        OnFull::Refuse => Err(Refusal::TableFull { limit: &limit.name }),
+                    };
+                }
+            };
         match &refusal {
             None => self.metrics.limit_admitted.increment(),
             Some(_) => self.metrics.limit_refused.increment(),

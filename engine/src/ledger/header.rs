@@ -22,9 +22,9 @@ const CRC_AT: usize = 88;
 const MAGIC: [u8; 8] = *b"WEIRLEDG";
 pub(super) const VERSION: u32 = 1;
 /// Whatever changes the meaning of a slot's bytes changes this text, and its checksum the layout.
-const LAYOUT: &[u8] = b"64: tag word ban admitted refused policy name shape; groups of 8, two \
-    from the tag's halves; sliding window 24 20 20; tags: siphash-1-3 \
-    of the subject's length-prefixed parts, mixed with the limit's seed";
+const LAYOUT: &[u8] = b"64: tag word ban strikes admitted refused policy shape; groups of 8, two \
+    from the tag's halves; then 64 for each: its name; words by shape: sliding window 24 20 20; \
+    tags: siphash-1-3 of the subject's length-prefixed parts, mixed with the limit's seed";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::runtime::{Instant, UnixNanos, os};
-use crate::slots::{GROUP_SLOTS, Mapping, Recovered, SLOT_BYTES, SlotTable, TableClock};
+use crate::slots::{GROUP_SLOTS, Mapping, Recovered, SlotTable, TableClock, table_bytes};
 
 pub mod disk;
 mod error;
@@ -126,7 +126,7 @@ impl Ledger {
         let lock = Mutex::new(Some(lock));
         let mapping = Arc::new(Mapping { map, offset: PAGE_BYTES, slots, lock });
         let (table, recovered) =
-            SlotTable::over_map(Arc::clone(&mapping), found.hash_key, clock, now);
+            SlotTable::over_map(Arc::clone(&mapping), found.hash_key, clock, wall, now);
         let header = Header {
             boot_id,
             clock_offset_ns: clock.offset_ns(),
@@ -192,7 +192,9 @@ impl Ledger {
     pub fn release(&mut self) -> Result<(), LedgerError> {
         self.journal.close();
         self.sync()?;
-        self.mark(true)
+        self.mark(true)?;
+        self.table.end_tenure();
+        Ok(())
     }
 
     /// Goes on after [`Ledger::release`], because the successor failed. It may have got as far as
@@ -236,7 +238,7 @@ fn file_bytes(slots: usize) -> Option<u64> {
     if !slots.is_power_of_two() || slots < GROUP_SLOTS {
         return None;
     }
-    let bytes = slots.checked_mul(SLOT_BYTES)?.checked_add(PAGE_BYTES)?;
+    let bytes = table_bytes(slots)?.checked_add(PAGE_BYTES)?;
     i64::try_from(bytes).ok().map(i64::unsigned_abs)
 }
 

@@ -5,10 +5,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use tempfile::{TempDir, tempdir};
-use weir_protocol::limit::window::Window;
+use weir_protocol::limit::meter::Meter;
 
 use super::*;
-use crate::slots::{Charge, Policy, SubjectHash};
+use crate::slots::{Charge, Policy, SLOT_BYTES, SubjectHash};
 
 const SECOND: u64 = 1_000_000_000;
 const SLOTS: usize = 64;
@@ -25,7 +25,7 @@ fn refused(dir: &Path) -> String {
 }
 
 fn policy() -> Policy {
-    Policy::new("test", Window::new(1_000, 60 * SECOND).expect("within the bounds"))
+    Policy::new("test", Meter::window(1_000, 60 * SECOND).expect("within the bounds"))
 }
 
 fn key(table: &SlotTable) -> SubjectHash {
@@ -34,7 +34,7 @@ fn key(table: &SlotTable) -> SubjectHash {
 
 fn charge(table: &SlotTable, units: u32) {
     for _ in 0..units {
-        let charge = table.charge(key(table), &policy(), NOW, 1);
+        let charge = table.charge(key(table), &policy(), NOW, 1, &"");
         assert!(matches!(charge, Charge::Admitted { .. }), "{charge:?}");
     }
 }
@@ -207,8 +207,8 @@ fn what_is_no_ledger_of_this_version_is_refused_and_left_alone() {
         ),
         (
             "length",
-            &|dir| forge(dir, 4096 + 64 * 64, b"more"),
-            "is 8196 bytes long, its header promises 8192",
+            &|dir| forge(dir, 4096 + 64 * 128, b"more"),
+            "is 12292 bytes long, its header promises 12288",
         ),
         (
             "text",

@@ -15,16 +15,23 @@
 //! - an admission is a compare-and-swap of the word it was decided on: a limit is exact however
 //!   many shards charge at once;
 //! - a slot that still counts is never taken from its key: a full table is an answer;
+//! - a counter that begins anew keeps its slot: the word a charge in flight has seen is its own;
 //! - lock words live on the heap: what a kill leaves behind is whole slots and, at worst, a sealed
 //!   word, which recovery frees when the memory is taken up again;
 //! - no clock: the caller brings the time, and a caller whose time lags never resets a count.
 
-use weir_protocol::limit::window::{Allowance, Window};
+use weir_protocol::limit::ban::Ladder;
+use weir_protocol::limit::meter::Meter;
 
-use crate::runtime::Instant;
-
+mod bans;
+mod clock;
+mod deed;
+mod entries;
 mod groups;
+mod heap;
 mod lock;
+mod memory;
+mod name;
 mod recover;
 mod slot;
 mod sync;
@@ -34,12 +41,17 @@ mod table;
 mod model;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_sight;
 
+pub use clock::{TableClock, TableTime};
+pub use entries::{Entry, Occupancy};
 pub(crate) use groups::GROUP_SLOTS;
+pub use heap::BLOCK_SLOTS;
+pub(crate) use memory::{Mapping, table_bytes};
 pub use recover::Recovered;
 pub use slot::SLOT_BYTES;
-pub(crate) use table::Mapping;
-pub use table::SlotTable;
+pub use table::{SlotTable, Tenure};
 
 /// Whom limits count, whichever they are: the keyed hash of an address, a key, a user. It is made
 /// once for a request, or before it; each limit makes its own tag of it. Two subjects are taken for
@@ -68,25 +80,37 @@ impl SubjectHash {
 /// What a limit allows, and the name under which a slot remembers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    window: Window,
+    meter: Meter,
     /// Hash of the limit's name: tells its counters from another limit's of the same subject.
     seed: u64,
     /// Hash of the limit's name and its rate: tells slots of one revision from another's.
     id: u64,
+    ladder: Option<Ladder>,
 }
 
 impl Policy {
-    /// The policy of the limit called `limit_name`, at this rate. Equal arguments make equal
+    /// The policy of the limit called `limit_name`, with this rate. Equal arguments make equal
     /// policies in every process.
-    pub fn new(limit_name: &str, window: Window) -> Self {
-        let rate = [u64::from(window.limit()).to_le_bytes(), window.window_ns().to_le_bytes()];
+    pub fn new(limit_name: &str, meter: Meter) -> Self {
+        let rate = [meter.limit().to_le_bytes(), meter.shape().0.to_le_bytes()];
         let seed = table::hash_parts([0; 16], &[limit_name.as_bytes()]);
         let id = table::hash_parts([0; 16], &[limit_name.as_bytes(), &rate[0], &rate[1]]);
-        Self { window, seed, id }
+        Self { meter, seed, id, ladder: None }
     }
 
-    pub const fn window(&self) -> &Window {
-        &self.window
+    /// The same, banning by `ladder` who does not wait when refused.
+    pub const fn with_ladder(self, ladder: Ladder) -> Self {
+        Self { ladder: Some(ladder), ..self }
+    }
+
+    #[inline]
+    pub const fn ladder(&self) -> Option<&Ladder> {
+        self.ladder.as_ref()
+    }
+
+    #[inline]
+    pub const fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     pub const fn id(&self) -> u64 {
@@ -108,44 +132,4 @@ pub enum Charge {
     },
     /// Nothing was counted: every slot this key could have still counts for another.
     TableFull,
-}
-
-/// How full a table is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Occupancy {
-    /// Slots that belong to a key, expired ones included: those are taken over when needed.
-    pub used: usize,
-    pub capacity: usize,
-    /// [`Charge::TableFull`] answers since the table was opened.
-    pub full_answers: u64,
-}
-
-/// Nanoseconds since a table's epoch base, which stays when the process and the boot do not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TableTime(pub u64);
-
-/// Translates the runtime's time, which starts anew with every boot, into the table's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TableClock {
-    offset_ns: i64,
-}
-
-impl TableClock {
-    /// A clock that shows `offset_ns` more than the runtime's.
-    pub const fn with_offset_ns(offset_ns: i64) -> Self {
-        Self { offset_ns }
-    }
-
-    pub const fn offset_ns(&self) -> i64 {
-        self.offset_ns
-    }
-
-    pub const fn at(&self, now: Instant) -> TableTime {
-        TableTime(now.as_nanos().saturating_add_signed(self.offset_ns))
-    }
-}
-
-/// What is left of an untouched allowance: all of it.
-const fn untouched(window: &Window) -> Allowance {
-    Allowance { remaining: window.limit() as u64, reset_ns: 0 }
 }

@@ -6,10 +6,12 @@ use std::sync::atomic::Ordering;
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
-use weir_protocol::limit::window::{Window, Word};
+use weir_protocol::limit::meter::{Meter, Moment, Word};
 
+use super::deed::Admit;
 use super::groups::{Ask, Groups};
-use super::slot::{Slot, shape_of};
+use super::heap::Heap;
+use super::slot::Slot;
 use super::sync::Atomic;
 use super::{Charge, Policy};
 
@@ -44,30 +46,42 @@ impl Atomic for AtomicU64 {
         self.fetch_add(value, order)
     }
 
+    fn fetch_or(&self, bits: u64, order: Ordering) -> u64 {
+        self.fetch_or(bits, order)
+    }
+
+    fn fetch_and(&self, bits: u64, order: Ordering) -> u64 {
+        self.fetch_and(bits, order)
+    }
+
     fn pause(_rounds: u32) {
         thread::yield_now();
     }
 }
 
+fn at(epoch: u64) -> Moment {
+    Moment { table_ns: epoch * SECOND, wall_s: 0 }
+}
+
 struct Model {
     slots: [Slot<AtomicU64>; 1],
-    locks: [AtomicU64; 1],
+    heap: Heap<AtomicU64>,
     policy: Policy,
 }
 
 impl Model {
     /// One slot, free or the old key's with `spent` units in epoch 10.
-    fn new(limit: u32, spent: u32) -> Arc<Self> {
-        let window = Window::new(limit, SECOND).expect("within the bounds");
+    fn new(limit: u64, spent: u64) -> Arc<Self> {
+        let meter = Meter::window(limit, SECOND).expect("within the bounds");
         let model = Self {
             slots: [Slot::free()],
-            locks: [Atomic::new(0)],
-            policy: Policy::new("model", window),
+            heap: Heap::new(1, 1),
+            policy: Policy::new("model", meter),
         };
         if spent > 0 {
             model.slots[0].tag.store(OLD, Ordering::Relaxed);
-            model.slots[0].shape.store(shape_of(&window), Ordering::Relaxed);
-            model.slots[0].word.store(window.word_at(10 * SECOND, spent).0, Ordering::Relaxed);
+            model.slots[0].shape.store(meter.shape().0, Ordering::Relaxed);
+            model.slots[0].word.store(meter.holding(at(10), spent).0, Ordering::Relaxed);
         }
         Arc::new(model)
     }
@@ -77,8 +91,12 @@ impl Model {
     }
 
     fn charge_under(&self, policy: &Policy, tag: u64, epoch: u64) -> Charge {
-        let groups: Groups<'_, AtomicU64, 1> = Groups { slots: &self.slots, locks: &self.locks };
-        groups.charge(&Ask { tag, policy, now_ns: epoch * SECOND, cost: 1 })
+        let ask = Ask { tag, policy, now: at(epoch) };
+        self.groups().run(&ask, &Admit(1), &"").unwrap_or(Charge::TableFull)
+    }
+
+    fn groups(&self) -> Groups<'_, AtomicU64, 1> {
+        Groups { slots: &self.slots, names: &[], heap: &self.heap }
     }
 
     fn admits(&self, tag: u64, epoch: u64) -> bool {
@@ -110,7 +128,7 @@ fn two_insertions_of_a_key_make_one_slot_and_one_admission() {
         let here = model.admits(NEW, 10);
         let there = thread.join().expect("no panic");
         assert_eq!(u32::from(here) + u32::from(there), 1);
-        assert_eq!(model.word(), model.policy.window().word_at(10 * SECOND, 1));
+        assert_eq!(model.word(), model.policy.meter().holding(at(10), 1));
     });
 }
 
@@ -123,7 +141,7 @@ fn two_hits_never_admit_more_than_is_left() {
         let here = model.admits(OLD, 10);
         let there = thread.join().expect("no panic");
         assert_eq!(u32::from(here) + u32::from(there), 1);
-        assert_eq!(model.word(), model.policy.window().word_at(10 * SECOND, 3));
+        assert_eq!(model.word(), model.policy.meter().holding(at(10), 3));
     });
 }
 
@@ -145,7 +163,7 @@ fn a_slot_that_changes_hands_is_charged_to_its_owner_only() {
             Charge::Admitted { .. } | Charge::Refused { .. } => panic!("{old:?}"),
         }
         assert_eq!(model.tag(), NEW);
-        assert_eq!(model.word(), model.policy.window().word_at(12 * SECOND, 1));
+        assert_eq!(model.word(), model.policy.meter().holding(at(12), 1));
     });
 }
 
@@ -158,7 +176,7 @@ fn nobody_is_refused_for_anothers_count() {
         let second = thread::spawn(move || other.admits(NEW, 12));
         assert!(model.admits(NEW, 12));
         assert!(second.join().expect("no panic"));
-        assert_eq!(model.word(), model.policy.window().word_at(12 * SECOND, 2));
+        assert_eq!(model.word(), model.policy.meter().holding(at(12), 2));
     });
 }
 
@@ -183,7 +201,7 @@ fn a_new_tag_is_never_seen_with_an_old_count() {
 fn windows_of_another_length_share_one_count() {
     explore(|| {
         let model = Model::new(2, 1);
-        let longer = Window::new(2, 2 * SECOND).expect("within the bounds");
+        let longer = Meter::window(2, 2 * SECOND).expect("within the bounds");
         let longer = Policy::new("model", longer);
         let other = Arc::clone(&model);
         let thread = thread::spawn(move || other.charge_under(&longer, OLD, 10));
@@ -203,7 +221,7 @@ fn windows_of_another_length_share_one_count() {
 fn an_old_length_is_never_read_in_the_new_one() {
     explore(|| {
         let model = Model::new(2, 2);
-        let longer = Window::new(2, 2 * SECOND).expect("within the bounds");
+        let longer = Meter::window(2, 2 * SECOND).expect("within the bounds");
         let longer = Policy::new("model", longer);
         let other = Arc::clone(&model);
         let thread = thread::spawn(move || other.charge_under(&longer, OLD, 20));
@@ -220,7 +238,7 @@ fn an_old_length_is_never_read_in_the_new_one() {
 fn a_new_length_is_never_read_in_the_old_one() {
     explore(|| {
         let model = Model::new(4, 1);
-        let longer = Window::new(4, SECOND + SECOND / 10).expect("within the bounds");
+        let longer = Meter::window(4, SECOND + SECOND / 10).expect("within the bounds");
         let longer = Policy::new("model", longer);
         let other = Arc::clone(&model);
         let thread = thread::spawn(move || other.charge_under(&longer, OLD, 10));

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use weir_protocol::limit::window::{self, Age, Word};
+use weir_protocol::limit::ban::{Ban, CEILING_S_MAX};
+use weir_protocol::limit::meter::{Age, Moment, Shape, Word};
 
 use super::groups::{GROUP_SLOTS, candidates};
-use super::slot::{FREE, Slot, window_of};
+use super::heap::{BLOCK_SLOTS, Heap};
+use super::slot::{FREE, Slot};
 use super::sync::Atomic;
 
 /// Slots that were freed when a table was taken up again, by reason.
@@ -21,28 +23,81 @@ pub struct Recovered {
     pub damaged: usize,
 }
 
+#[derive(Clone, Copy)]
 enum Verdict {
     Keep,
+    /// Kept, but what it counts ended with the process.
+    Empty,
     Free,
     Sealed,
     Future,
     Damaged,
 }
 
-/// Frees every slot that cannot be trusted. Nobody else may use the slots meanwhile.
-pub(super) fn recover<A: Atomic>(slots: &[Slot<A>], now_ns: u64) -> Recovered {
+/// Frees every slot that cannot be trusted, and fills the heap's side in from the others. Nobody
+/// else may use the slots meanwhile.
+pub(super) fn recover<A: Atomic>(slots: &[Slot<A>], heap: &Heap<A>, now: Moment) -> Recovered {
     let groups = slots.len() / GROUP_SLOTS;
     let mut recovered = Recovered::default();
     for (index, slot) in slots.iter().enumerate() {
-        match judge(slot, candidates_hold(slot, index / GROUP_SLOTS, groups), now_ns) {
-            Verdict::Keep => recovered.kept += 1,
-            Verdict::Free => clear(slot),
-            Verdict::Sealed => recovered.sealed += clear_counted(slot),
-            Verdict::Future => recovered.future += clear_counted(slot),
-            Verdict::Damaged => recovered.damaged += clear_counted(slot),
+        let group = index / GROUP_SLOTS;
+        let in_place = candidates_hold(slot, group, groups);
+        let verdict = judge(slot, in_place, now);
+        if let Some(count) = count_of(&mut recovered, verdict) {
+            *count += 1;
+        }
+        let kept = match verdict {
+            Verdict::Keep => true,
+            Verdict::Empty => empty(slot),
+            // What is remembered against a key outlives a count that cannot be used.
+            Verdict::Sealed | Verdict::Future if in_place && holds_ban(slot, now) => empty(slot),
+            Verdict::Free | Verdict::Sealed | Verdict::Future | Verdict::Damaged => false,
+        };
+        if !kept {
+            slot.restore([0; 8]);
+            continue;
+        }
+        heap.touched.insert(index / BLOCK_SLOTS);
+        if ban_of(slot, now).is_running(now.table_ns) {
+            heap.mark_banned(group);
         }
     }
     recovered
+}
+
+fn count_of(recovered: &mut Recovered, verdict: Verdict) -> Option<&mut usize> {
+    match verdict {
+        Verdict::Free => None,
+        Verdict::Keep | Verdict::Empty => Some(&mut recovered.kept),
+        Verdict::Sealed => Some(&mut recovered.sealed),
+        Verdict::Future => Some(&mut recovered.future),
+        Verdict::Damaged => Some(&mut recovered.damaged),
+    }
+}
+
+/// Leaves the slot to its key with a count of nought, which all zeros are in every shape.
+fn empty<A: Atomic>(slot: &Slot<A>) -> bool {
+    // Relaxed as in `judge`.
+    slot.word.store(0, Ordering::Relaxed);
+    true
+}
+
+/// The slot of a sealed word is its tag's while it holds a ban: those are not given to others.
+fn holds_ban<A: Atomic>(slot: &Slot<A>, now: Moment) -> bool {
+    let shape = Shape(slot.shape.load(Ordering::Relaxed));
+    slot.tag.load(Ordering::Relaxed) != FREE
+        && shape.age(Word(0), now).is_some()
+        && !ban_of(slot, now).is_spent(now.table_ns)
+}
+
+/// The slot's ban; one that ends later than any can is struck out.
+fn ban_of<A: Atomic>(slot: &Slot<A>, now: Moment) -> Ban {
+    let ban = Ban(slot.ban.load(Ordering::Relaxed));
+    if ban.remaining_ns(now.table_ns) <= (CEILING_S_MAX + 1) * 1_000_000_000 {
+        return ban;
+    }
+    slot.ban.store(0, Ordering::Relaxed);
+    Ban::default()
 }
 
 fn candidates_hold<A: Atomic>(slot: &Slot<A>, group: usize, groups: usize) -> bool {
@@ -50,33 +105,22 @@ fn candidates_hold<A: Atomic>(slot: &Slot<A>, group: usize, groups: usize) -> bo
 }
 
 // Relaxed throughout: nobody else has the slots yet, and sharing the table publishes them.
-fn judge<A: Atomic>(slot: &Slot<A>, in_place: bool, now_ns: u64) -> Verdict {
+fn judge<A: Atomic>(slot: &Slot<A>, in_place: bool, now: Moment) -> Verdict {
     let word = Word(slot.word.load(Ordering::Relaxed));
-    let window = window_of(slot.shape.load(Ordering::Relaxed), 1);
-    match window {
-        _ if word == Word::SEALED => Verdict::Sealed,
-        _ if slot.tag.load(Ordering::Relaxed) == FREE => Verdict::Free,
-        Some(window) if in_place => match window::age(word, &window, now_ns) {
-            // One epoch is within what clocks of two boots may differ by.
-            Age::Ahead(2..) => Verdict::Future,
-            Age::Ahead(_) | Age::Current | Age::Previous | Age::Expired => Verdict::Keep,
-        },
-        Some(_) | None => Verdict::Damaged,
+    let shape = Shape(slot.shape.load(Ordering::Relaxed));
+    if word == Word::SEALED {
+        return Verdict::Sealed;
     }
-}
-
-fn clear_counted<A: Atomic>(slot: &Slot<A>) -> usize {
-    clear(slot);
-    1
-}
-
-fn clear<A: Atomic>(slot: &Slot<A>) {
-    let fields = [&slot.tag, &slot.word, &slot.ban, &slot.admitted];
-    let more = [&slot.refused, &slot.policy, &slot.name, &slot.shape];
-    for field in fields.into_iter().chain(more) {
-        // Writing only what differs leaves the pages of an empty table untouched.
-        if field.load(Ordering::Relaxed) != 0 {
-            field.store(0, Ordering::Relaxed);
+    if slot.tag.load(Ordering::Relaxed) == FREE {
+        return Verdict::Free;
+    }
+    match shape.age(word, now) {
+        Some(_) if in_place && shape.dies_with_process() => Verdict::Empty,
+        // One epoch is within what clocks of two boots may differ by.
+        Some(Age::Ahead(2..)) if in_place => Verdict::Future,
+        Some(Age::Ahead(_) | Age::Current | Age::Previous | Age::Expired) if in_place => {
+            Verdict::Keep
         }
+        Some(_) | None => Verdict::Damaged,
     }
 }

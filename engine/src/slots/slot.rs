@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use weir_protocol::limit::window::{self, Window, Word};
+use weir_protocol::limit::meter::{Meter, Moment, Shape, Word};
 
 use super::Policy;
+use super::name::{Name, NameText};
 use super::sync::Atomic;
 
 /// The size of a slot in memory and in the ledger.
@@ -15,57 +16,55 @@ const _: () = assert!(size_of::<Slot>() == SLOT_BYTES && align_of::<Slot>() == S
 /// The tag of a slot that belongs to no key.
 pub(super) const FREE: u64 = 0;
 
+/// How often a copy is tried before the slot counts as busy.
+const COPY_ROUNDS: u32 = 16;
+
 #[repr(C, align(64))]
 pub(super) struct Slot<A = AtomicU64> {
     /// The key's hash; [`FREE`] when there is none.
     pub(super) tag: A,
     /// A [`Word`]; sealed while the slot changes hands.
     pub(super) word: A,
-    /// Zero; the ban ladder's.
+    /// The ban ladder's two words; written under the group's lock.
     pub(super) ban: A,
-    /// Requests admitted and refused since the key has the slot.
+    pub(super) strikes: A,
+    /// About how many requests were admitted and refused since the key has the slot.
     pub(super) admitted: A,
     pub(super) refused: A,
     /// [`Policy::id`] of the policy the slot was last charged under; tells a reader of the ledger
     /// whose slot this is, decides nothing.
     pub(super) policy: A,
-    /// Zero; where the key's readable name stands.
-    pub(super) name: A,
-    /// How to read the word: algorithm in the upper 8 bits (0: sliding window), below it the
-    /// window's length in nanoseconds. Without it nobody but the key's own policy could tell
-    /// whether the slot has expired.
+    /// The [`Shape`] of the word. Without it nobody but the key's own policy could tell whether the
+    /// slot has expired.
     pub(super) shape: A,
 }
 
-/// The shape of words counted in windows of this length (at most 366 days: below 2^56 ns).
-pub(super) const fn shape_of(window: &Window) -> u64 {
-    window.window_ns()
-}
-
-/// The window a shape describes, with this limit; `None` for what this version cannot read.
-pub(super) fn window_of(shape: u64, limit: u32) -> Option<Window> {
-    Window::new(limit, shape).ok()
+/// To whom a slot goes.
+pub(super) struct Owner<'a, A> {
+    pub(super) tag: u64,
+    pub(super) policy: &'a Policy,
+    /// Where its name goes, when it is not the owner already.
+    pub(super) name: Option<(&'a Name<A>, &'a NameText)>,
 }
 
 impl<A: Atomic> Slot<A> {
+    #[cfg(test)]
     pub(super) fn free() -> Self {
-        let zero = || A::new(0);
-        Self {
-            tag: zero(),
-            word: zero(),
-            ban: zero(),
-            admitted: zero(),
-            refused: zero(),
-            policy: zero(),
-            name: zero(),
-            shape: zero(),
-        }
+        let [tag, word, ban, strikes, admitted, refused, policy, shape] = [0; 8].map(A::new);
+        Self { tag, word, ban, strikes, admitted, refused, policy, shape }
     }
 
-    /// The count of the key that holds `tag`, if it can be read in the policy's windows and is
-    /// neither sealed nor expired.
-    pub(super) fn live_word(&self, tag: u64, window: &Window, now_ns: u64) -> Option<Word> {
-        let shape = shape_of(window);
+    /// The fields in the order in which they stand.
+    pub(super) fn fields(&self) -> [&A; 8] {
+        let Self { tag, word, ban, strikes, admitted, refused, policy, shape } = self;
+        [tag, word, ban, strikes, admitted, refused, policy, shape]
+    }
+
+    /// The count of the key that holds `tag`, if it can be read in the meter's shape and is neither
+    /// sealed nor expired.
+    #[inline]
+    pub(super) fn live_word(&self, tag: u64, meter: &Meter, now: Moment) -> Option<Word> {
+        let shape = meter.shape().0;
         // Acquire pairs with the release stores of tag and shape in `publish`: who sees them sees
         // the seal that came before, so the word below is not an earlier owner's.
         if self.tag.load(Ordering::Acquire) != tag || self.shape.load(Ordering::Acquire) != shape {
@@ -77,10 +76,11 @@ impl<A: Atomic> Slot<A> {
         // Relaxed suffices: the acquire above keeps these two behind it.
         let same =
             self.tag.load(Ordering::Relaxed) == tag && self.shape.load(Ordering::Relaxed) == shape;
-        (same && word != Word::SEALED && !window::is_expired(word, window, now_ns)).then_some(word)
+        (same && word != Word::SEALED && !meter.is_expired(word, now)).then_some(word)
     }
 
     /// Replaces `seen` by `next`; false when the word is no longer `seen`.
+    #[inline]
     pub(super) fn swap(&self, seen: Word, next: Word) -> bool {
         // Release passes on what this thread saw of the slot to the next acquiring reader, acquire
         // orders a seal before the stores that follow it. A failure is answered by a new load.
@@ -90,55 +90,96 @@ impl<A: Atomic> Slot<A> {
 
     /// The slot's word, if the slot may be given to another key. Only a holder of the group's lock
     /// may ask: to it a sealed word is nobody's change in progress, but debris.
-    pub(super) fn reclaimable(&self, now_ns: u64) -> Option<Word> {
+    pub(super) fn reclaimable(&self, now: Moment) -> Option<Word> {
         // Acquire as in `live_word`; relaxed for tag and shape: they change under the lock, which
         // this thread holds.
         let word = Word(self.word.load(Ordering::Acquire));
-        let expired = || {
-            window_of(self.shape.load(Ordering::Relaxed), 1)
-                .is_some_and(|window| window::is_expired(word, &window, now_ns))
-        };
+        let expired = || Shape(self.shape.load(Ordering::Relaxed)).is_expired(word, now);
         let free = self.tag.load(Ordering::Relaxed) == FREE;
         (free || word == Word::SEALED || expired()).then_some(word)
     }
 
-    /// Makes the slot `tag`'s, with `next` as its count, if its word still is `seen`. Only a holder
-    /// of the group's lock may call it.
-    pub(super) fn take(&self, seen: Word, tag: u64, policy: &Policy, next: Word) -> bool {
+    /// Makes the slot `owner`'s, with `next` as its count, if its word still is `seen`. Only a
+    /// holder of the group's lock may call it.
+    pub(super) fn take(&self, seen: Word, owner: &Owner<'_, A>, next: Word) -> bool {
         if seen != Word::SEALED && !self.swap(seen, Word::SEALED) {
             return false;
         }
-        if self.tag.load(Ordering::Relaxed) != tag {
+        if self.tag.load(Ordering::Relaxed) != owner.tag {
             self.forget();
         }
-        self.publish(tag, policy, next);
+        if let Some((name, text)) = owner.name {
+            name.write(owner.tag, text);
+        }
+        self.publish(owner, next);
         true
     }
 
     /// Clears what was remembered about the key that had the slot.
     fn forget(&self) {
-        // Relaxed: the release stores in `publish` come after.
-        for field in [&self.ban, &self.admitted, &self.refused, &self.name] {
-            field.store(0, Ordering::Relaxed);
+        for field in [&self.ban, &self.strikes, &self.admitted, &self.refused] {
+            // Release pairs with the acquire loads in `copy`: who sees the nought sees the seal.
+            field.store(0, Ordering::Release);
         }
     }
 
-    fn publish(&self, tag: u64, policy: &Policy, next: Word) {
-        // Statistics; read without order.
-        self.policy.store(policy.id(), Ordering::Relaxed);
+    fn publish(&self, owner: &Owner<'_, A>, next: Word) {
+        // Release as in `forget`.
+        self.policy.store(owner.policy.id(), Ordering::Release);
         // Release pairs with the first loads in `live_word`: the seal is seen with them.
-        self.tag.store(tag, Ordering::Release);
-        self.shape.store(shape_of(policy.window()), Ordering::Release);
+        self.tag.store(owner.tag, Ordering::Release);
+        self.shape.store(owner.policy.meter().shape().0, Ordering::Release);
         // Release pairs with the load of the word there: tag and shape are seen with it.
         self.word.store(next.0, Ordering::Release);
     }
 
-    /// Counts a decision; statistics only, so that a slot that changed hands meanwhile is no harm.
+    /// Counts a decision, for people to see. Two shards that count at once may lose one: a second
+    /// read-modify-write of the line would cost as much as the charge itself.
+    #[inline]
     pub(super) fn note(&self, policy: &Policy, admitted: bool) {
         let counter = if admitted { &self.admitted } else { &self.refused };
-        counter.fetch_add(1, Ordering::Relaxed);
+        // Relaxed: nothing is decided by it.
+        counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         if self.policy.load(Ordering::Relaxed) != policy.id() {
             self.policy.store(policy.id(), Ordering::Relaxed);
+        }
+    }
+
+    /// The fields as of one owner, in the order in which they stand; `None` while the slot keeps
+    /// changing hands. Counts may move while it is read.
+    pub(super) fn copy(&self) -> Option<[u64; 8]> {
+        (0..COPY_ROUNDS).find_map(|round| {
+            let copy = self.copy_at_once();
+            if copy.is_none() {
+                A::pause(round);
+            }
+            copy
+        })
+    }
+
+    fn copy_at_once(&self) -> Option<[u64; 8]> {
+        // Acquire as in `live_word`. A field of a later owner brings the seal with it, so that the
+        // word, which is read after it, is sealed, or that owner's: then its tag is seen below.
+        let tag = self.tag.load(Ordering::Acquire);
+        let shape = self.shape.load(Ordering::Acquire);
+        let fields = [&self.ban, &self.strikes, &self.admitted, &self.refused, &self.policy];
+        let [ban, strikes, admitted, refused, policy] =
+            fields.map(|field| field.load(Ordering::Acquire));
+        let word = self.word.load(Ordering::Acquire);
+        let same =
+            self.tag.load(Ordering::Relaxed) == tag && self.shape.load(Ordering::Relaxed) == shape;
+        let whole = same && word != Word::SEALED.0;
+        whole.then_some([tag, word, ban, strikes, admitted, refused, policy, shape])
+    }
+
+    /// Puts a copy back, before anybody else has the table.
+    pub(super) fn restore(&self, words: [u64; 8]) {
+        for (field, word) in self.fields().into_iter().zip(words) {
+            // Relaxed: sharing the table publishes it. Writing only what differs leaves the pages
+            // of an empty table untouched.
+            if field.load(Ordering::Relaxed) != word {
+                field.store(word, Ordering::Relaxed);
+            }
         }
     }
 }

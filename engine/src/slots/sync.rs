@@ -17,6 +17,8 @@ pub(super) trait Atomic: Send + Sync {
         failure: Ordering,
     ) -> Result<u64, u64>;
     fn fetch_add(&self, value: u64, order: Ordering) -> u64;
+    fn fetch_or(&self, bits: u64, order: Ordering) -> u64;
+    fn fetch_and(&self, bits: u64, order: Ordering) -> u64;
 
     /// Waits a little, longer with each of `rounds`.
     fn pause(rounds: u32);
@@ -48,9 +50,16 @@ impl Atomic for AtomicU64 {
         self.compare_exchange(current, new, success, failure)
     }
 
-    #[inline]
     fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
         self.fetch_add(value, order)
+    }
+
+    fn fetch_or(&self, bits: u64, order: Ordering) -> u64 {
+        self.fetch_or(bits, order)
+    }
+
+    fn fetch_and(&self, bits: u64, order: Ordering) -> u64 {
+        self.fetch_and(bits, order)
     }
 
     /// Spins for up to 127 hints in all, then gives the core away: the holder may not be running.

@@ -1,116 +1,99 @@
 //! The table as the engine holds it: memory, locks, secret and clock around the protocol.
 
-use std::fs::File;
+use std::fmt::Display;
 use std::hash::Hasher;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
-use memmap2::{MmapRaw, UncheckedAdvice};
 use siphasher::sip::SipHasher13;
-use weir_protocol::limit::window::Allowance;
+use weir_protocol::limit::meter::{Allowance, Moment};
 
+use super::clock::WallOffset;
+use super::deed::{Admit, Settle, Throttle};
 use super::groups::{Ask, GROUP_SLOTS, Groups};
+use super::heap::Heap;
+use super::memory::{Mapping, Memory};
 use super::recover::{self, Recovered};
-use super::slot::{FREE, SLOT_BYTES, Slot};
-use super::{Charge, Occupancy, Policy, SubjectHash, TableClock};
-use crate::runtime::Instant;
+use super::{Charge, Policy, SubjectHash, TableClock};
+use crate::runtime::{Instant, UnixNanos};
 
 /// All counters of an engine. Shared by its shards behind an `Arc`.
+///
+/// Who names a counter brings the `name` that people are shown for it, such as an address or a
+/// key's name, never a secret; it is written out only when the counter is made.
 pub struct SlotTable {
-    memory: Memory,
-    locks: Box<[AtomicU64]>,
+    pub(super) memory: Memory,
+    pub(super) heap: Heap,
     hash_key: [u8; 16],
     clock: TableClock,
-    full_answers: AtomicU64,
+    wall: WallOffset,
+    pub(super) full_answers: AtomicU64,
+    pub(super) bans_set: AtomicU64,
 }
 
-enum Memory {
-    Heap(Box<[Slot]>),
-    Map(Arc<Mapping>),
-}
-
-/// Slots in a file, and what keeps every other process away from them. The lock is given up with
-/// the last user of the map, or to a successor once nobody here charges any more.
-pub(crate) struct Mapping {
-    /// Shared and writable.
-    pub(crate) map: MmapRaw,
-    /// Of the first slot, in bytes from the beginning of the map.
-    pub(crate) offset: usize,
-    pub(crate) slots: usize,
-    pub(crate) lock: Mutex<Option<File>>,
-}
-
-impl Memory {
-    #[inline]
-    fn slots(&self) -> &[Slot] {
-        match self {
-            Self::Heap(slots) => slots,
-            Self::Map(mapping) => {
-                // SAFETY: `over_map` checked that the slots lie within the map and are aligned; the
-                // map is shared, writable, and lives as long as `self`. A slot is atomics only, so
-                // every bit pattern is a value and writes through shared references are allowed.
-                // Nothing in this process makes another kind of reference into these bytes, and
-                // the mapping's lock keeps other processes out.
-                unsafe {
-                    let first = mapping.map.as_ptr().add(mapping.offset);
-                    std::slice::from_raw_parts(first.cast::<Slot>(), mapping.slots)
-                }
-            }
-        }
-    }
-}
-
-impl Memory {
-    /// Looking at every slot has made all of them resident, most of which may be free for ever.
-    fn forget_unused(&self) {
-        if let Self::Map(mapping) = self {
-            // SAFETY: the map is shared and of a file, so its bytes stay in the page cache, from
-            // where the next access takes them; only private maps lose what was written.
-            let advised = unsafe { mapping.map.unchecked_advise(UncheckedAdvice::DontNeed) };
-            // Advice that was not taken costs memory and nothing else.
-            let _ = advised;
-        }
-    }
-}
+/// A time during which the slots are this process's alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tenure(u64);
 
 impl SlotTable {
-    /// A table on the heap of `slots` slots (rounded up to a power of two, at least 8), whose hash
-    /// key is `seed`: for simulations and tests, and for gateways without a ledger.
+    /// A table of `slots` slots (rounded up to a power of two, at least 8) that ends with the
+    /// process, whose hash key is `seed`: for simulations and tests.
+    ///
+    /// # Panics
+    ///
+    /// When there is no memory for it.
     pub fn in_memory(slots: usize, seed: [u8; 16]) -> Self {
         let slots = slots.max(GROUP_SLOTS).next_power_of_two();
-        let heap = (0..slots).map(|_| Slot::free()).collect();
-        Self::new(Memory::Heap(heap), slots, seed, TableClock::default())
+        Self::new(Memory::anonymous(slots), seed, TableClock::default())
     }
 
     /// A table over slots in a file, as a process before this one left them. What cannot be trusted
-    /// is freed first.
+    /// is freed first. `wall` and `now` are the same moment.
     pub(crate) fn over_map(
         mapping: Arc<Mapping>,
         hash_key: [u8; 16],
         clock: TableClock,
+        wall: UnixNanos,
         now: Instant,
     ) -> (Self, Recovered) {
-        let (slots, offset) = (mapping.slots, mapping.offset);
-        assert!(slots.is_power_of_two() && slots >= GROUP_SLOTS, "slots make whole groups");
-        let end = slots.checked_mul(SLOT_BYTES).and_then(|bytes| bytes.checked_add(offset));
-        assert!(end.is_some_and(|end| end <= mapping.map.len()), "the slots lie within the map");
-        let first = mapping.map.as_ptr() as usize + offset;
-        assert!(first.is_multiple_of(SLOT_BYTES), "slots are aligned");
-        let table = Self::new(Memory::Map(mapping), slots, hash_key, clock);
-        let recovered = recover::recover(table.slots(), clock.at(now).0);
+        let table = Self::new(Memory::new(mapping), hash_key, clock);
+        table.set_wall(now, wall);
+        let recovered = recover::recover(table.memory.slots(), &table.heap, table.moment(now));
         table.memory.forget_unused();
         (table, recovered)
+    }
+
+    fn new(memory: Memory, hash_key: [u8; 16], clock: TableClock) -> Self {
+        let heap = Heap::new(memory.slots().len(), GROUP_SLOTS);
+        let (full_answers, bans_set) = (AtomicU64::new(0), AtomicU64::new(0));
+        let wall = WallOffset::default();
+        Self { memory, heap, hash_key, clock, wall, full_answers, bans_set }
     }
 
     /// Frees what cannot be trusted, after another process has used the slots. Nobody may be
     /// charging.
     pub(crate) fn recover(&self, now: Instant) -> Recovered {
-        recover::recover(self.slots(), self.clock.at(now).0)
+        let recovered = recover::recover(self.memory.slots(), &self.heap, self.moment(now));
+        self.heap.begin_tenure();
+        recovered
     }
 
-    fn new(memory: Memory, slots: usize, hash_key: [u8; 16], clock: TableClock) -> Self {
-        let locks = (0..slots / GROUP_SLOTS).map(|_| AtomicU64::new(0)).collect();
-        Self { memory, locks, hash_key, clock, full_answers: AtomicU64::new(0) }
+    /// The slots go to another process: until [`recover`](Self::recover) only what has a slot is
+    /// counted here, and permits from before are void.
+    pub(crate) fn end_tenure(&self) {
+        self.heap.end_tenure();
+    }
+
+    /// Tells what the wall clock shows at `now`. Quotas follow the calendar by it; to be told anew
+    /// each second, so that a clock that is set is followed.
+    pub fn set_wall(&self, now: Instant, wall: UnixNanos) {
+        self.wall.set(self.clock.at(now), wall);
+    }
+
+    /// `now` as words are judged by.
+    #[inline]
+    pub fn moment(&self, now: Instant) -> Moment {
+        self.wall.moment(self.clock.at(now))
     }
 
     /// The subject that `parts` name, in order: a kind and a name, or several of both. Parts are
@@ -121,57 +104,129 @@ impl SlotTable {
 
     /// Charges `cost` units to a subject, or says when to come back. Lock-free when it has a slot
     /// that still counts.
-    pub fn charge(&self, subject: SubjectHash, policy: &Policy, now: Instant, cost: u32) -> Charge {
-        let charge = self.groups().charge(&self.ask(subject, policy, now, cost));
-        if charge == Charge::TableFull {
-            // A statistic.
-            self.full_answers.fetch_add(1, Ordering::Relaxed);
+    pub fn charge(
+        &self,
+        subject: SubjectHash,
+        policy: &Policy,
+        now: Instant,
+        cost: u64,
+        name: &dyn Display,
+    ) -> Charge {
+        let ask = self.ask(subject, policy, now);
+        let charge = self.groups().run(&ask, &Admit(cost), name).unwrap_or_else(|| self.full());
+        if let (Charge::Refused { retry_after_ns, .. }, Some(ladder)) = (charge, policy.ladder()) {
+            self.strike(&ask, ladder, retry_after_ns);
         }
         charge
     }
 
+    /// Adds units that turned out after the charge; never refuses, so that the count may exceed the
+    /// limit. False: the table is full, and they are not counted.
+    pub fn settle(
+        &self,
+        subject: SubjectHash,
+        policy: &Policy,
+        now: Instant,
+        extra: u64,
+        name: &dyn Display,
+    ) -> bool {
+        let done = self.groups().run(&self.ask(subject, policy, now), &Settle(extra), name);
+        if done.is_none() {
+            self.full();
+        }
+        done.is_some()
+    }
+
+    /// Counts `bytes` that are under way in any case, and says for how many nanoseconds to hold
+    /// them back; `None`: the table is full, and they are not counted.
+    pub fn throttle(
+        &self,
+        subject: SubjectHash,
+        policy: &Policy,
+        now: Instant,
+        bytes: u64,
+        name: &dyn Display,
+    ) -> Option<u64> {
+        let done = self.groups().run(&self.ask(subject, policy, now), &Throttle(bytes), name);
+        if done.is_none() {
+            self.full();
+        }
+        done
+    }
+
+    #[cold]
+    fn full(&self) -> Charge {
+        // A statistic.
+        self.full_answers.fetch_add(1, Ordering::Relaxed);
+        Charge::TableFull
+    }
+
     /// Gives back what [`charge`](Self::charge) admitted at `charged_at`, if it still counts.
-    pub fn refund(&self, subject: SubjectHash, policy: &Policy, charged_at: Instant, cost: u32) {
-        let ask = self.ask(subject, policy, charged_at, cost);
-        self.groups().refund(&ask, ask.now_ns);
+    pub fn refund(
+        &self,
+        subject: SubjectHash,
+        policy: &Policy,
+        charged_at: Instant,
+        now: Instant,
+        cost: u64,
+    ) {
+        let ask = self.ask(subject, policy, now);
+        self.groups().refund(&ask, self.moment(charged_at), cost);
+    }
+
+    /// For how long permits that are charged from now on hold, at most; to be asked before.
+    pub fn tenure(&self) -> Tenure {
+        Tenure(self.heap.tenure())
+    }
+
+    /// Gives back `permits` of a limit of requests in flight, charged in `tenure`. When the table
+    /// has been another process's since, they are gone already.
+    pub fn release(
+        &self,
+        subject: SubjectHash,
+        policy: &Policy,
+        now: Instant,
+        permits: u64,
+        tenure: Tenure,
+    ) {
+        if tenure == self.tenure() {
+            self.refund(subject, policy, now, now, permits);
+        }
     }
 
     /// What is left to a subject, charging nothing.
     pub fn peek(&self, subject: SubjectHash, policy: &Policy, now: Instant) -> Allowance {
-        self.groups().peek(&self.ask(subject, policy, now, 0))
+        self.groups().peek(&self.ask(subject, policy, now))
     }
 
-    /// Reads every slot: for the control plane, never for a shard.
-    pub fn occupancy(&self) -> Occupancy {
-        // Relaxed: a picture of a table in motion.
-        let taken = |slot: &&Slot| slot.tag.load(Ordering::Relaxed) != FREE;
-        Occupancy {
-            used: self.slots().iter().filter(taken).count(),
-            capacity: self.slots().len(),
-            full_answers: self.full_answers.load(Ordering::Relaxed),
-        }
+    /// Lets a subject's counter begin anew; false when it has none, or one of requests in flight,
+    /// which is reset by nothing but their end.
+    pub fn reset(&self, subject: SubjectHash, policy: &Policy, now: Instant) -> bool {
+        self.groups().reset(&self.ask(subject, policy, now))
+    }
+
+    /// Like [`reset`](Self::reset), for the tag that [`entries`](Self::entries) showed.
+    pub fn reset_tag(&self, tag: u64, policy: &Policy, now: Instant) -> bool {
+        self.groups().reset(&Ask { tag, policy, now: self.moment(now) })
     }
 
     pub const fn clock(&self) -> TableClock {
         self.clock
     }
 
-    pub(super) fn slots(&self) -> &[Slot] {
-        self.memory.slots()
+    #[inline]
+    pub(super) fn groups(&self) -> Groups<'_, AtomicU64> {
+        Groups { slots: self.memory.slots(), names: self.memory.names(), heap: &self.heap }
     }
 
-    fn groups(&self) -> Groups<'_, AtomicU64> {
-        Groups { slots: self.slots(), locks: &self.locks }
-    }
-
-    fn ask<'a>(
+    #[inline]
+    pub(super) fn ask<'a>(
         &self,
         subject: SubjectHash,
         policy: &'a Policy,
         now: Instant,
-        cost: u32,
     ) -> Ask<'a> {
-        Ask { tag: subject.tag(policy.seed), policy, now_ns: self.clock.at(now).0, cost }
+        Ask { tag: subject.tag(policy.seed), policy, now: self.moment(now) }
     }
 }
 

@@ -137,6 +137,11 @@ impl Ladder {
         Ok(Self { after, within_s, for_s, factor, ceiling_s, decay_s })
     }
 
+    /// The time over which strikes are counted together.
+    pub const fn within_s(&self) -> u64 {
+        self.within_s
+    }
+
     /// A request was refused at `now_ns` and told to come back in `retry_after_ns`, which
     /// `Retry-After` rounds up. Only for requests that no ban refused.
     pub fn refuse(&self, strikes: Strikes, now_ns: u64, retry_after_ns: u64) -> Refused {
@@ -236,6 +241,12 @@ impl Strikes {
     /// Strikes that were counted, whether or not they still are.
     pub const fn count(self) -> u64 {
         self.0 >> 20 & 0xFFF
+    }
+
+    /// Whether a ladder that counts over `within_s` may still count what is here.
+    pub const fn is_fresh(self, now_ns: u64, within_s: u64) -> bool {
+        let passed_s = (now_ns / SECOND_NS).wrapping_sub(self.since_s()) & SINCE_MASK;
+        self.count() > 0 && passed_s <= within_s
     }
 
     const fn since_s(self) -> u64 {

@@ -1,0 +1,87 @@
+//! The table as the control plane and the ledger's thread see it: slot by slot, each as of one
+//! owner, while shards go on charging.
+
+use std::sync::atomic::Ordering;
+
+use weir_protocol::limit::ban::{Ban, Strikes};
+use weir_protocol::limit::meter::{Shape, Word};
+
+use super::heap::BLOCK_SLOTS;
+use super::slot::FREE;
+use super::table::SlotTable;
+
+/// A key's counter under one limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub slot: usize,
+    pub tag: u64,
+    /// Who it is, for people; cut to 56 bytes. Empty where it is not known.
+    pub name: String,
+    /// [`Policy::id`](super::Policy::id) of the policy it was last charged under.
+    pub policy: u64,
+    pub shape: Shape,
+    pub word: Word,
+    pub ban: Ban,
+    pub strikes: Strikes,
+    /// Since the key has the slot; charges of several shards at once may be counted as one.
+    pub admitted: u64,
+    pub refused: u64,
+}
+
+/// How full a table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Slots that belong to a key, expired ones included: those are taken over when needed.
+    pub used: usize,
+    pub capacity: usize,
+    /// [`Charge::TableFull`](super::Charge::TableFull) answers since the table was opened.
+    pub full_answers: u64,
+}
+
+impl SlotTable {
+    /// Every counter that can be read now. One that changes hands all the while is left out.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.touched_slots().filter_map(|slot| self.entry(slot))
+    }
+
+    fn entry(&self, slot: usize) -> Option<Entry> {
+        let copy = self.copy_slot(slot)?;
+        let [tag, word, ban, strikes, admitted, refused, policy, shape] = copy;
+        let name = self.memory.names()[slot].read(tag).unwrap_or_default();
+        let (shape, word, ban, strikes) = (Shape(shape), Word(word), Ban(ban), Strikes(strikes));
+        let entry = Entry { slot, tag, name, policy, shape, word, ban, strikes, admitted, refused };
+        (tag != FREE).then_some(entry)
+    }
+
+    /// Looks at the slots of touched blocks: for the control plane, never for a shard.
+    pub fn occupancy(&self) -> Occupancy {
+        // Relaxed: a picture of a table in motion.
+        let taken = |slot: &usize| self.memory.slots()[*slot].tag.load(Ordering::Relaxed) != FREE;
+        Occupancy {
+            used: self.touched_slots().filter(taken).count(),
+            capacity: self.memory.slots().len(),
+            full_answers: self.full_answers.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The blocks of [`BLOCK_SLOTS`] slots that hold anything: all others are zeros, names included.
+    pub fn touched_blocks(&self) -> impl Iterator<Item = usize> + '_ {
+        self.heap.touched.iter()
+    }
+
+    fn touched_slots(&self) -> impl Iterator<Item = usize> + '_ {
+        let end = self.memory.slots().len();
+        self.touched_blocks()
+            .flat_map(move |block| block * BLOCK_SLOTS..((block + 1) * BLOCK_SLOTS).min(end))
+    }
+
+    /// A slot as it stands in the ledger, whole and of one owner; `None`: busy changing hands.
+    pub fn copy_slot(&self, slot: usize) -> Option<[u64; 8]> {
+        self.memory.slots()[slot].copy()
+    }
+
+    /// A name as it stands in the ledger; zeros while it is written.
+    pub fn copy_name(&self, slot: usize) -> [u64; 8] {
+        self.memory.names()[slot].copy()
+    }
+}
