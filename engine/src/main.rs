@@ -125,6 +125,7 @@ fn check(path: &Path) -> ExitCode {
         Ok(config) => {
             warn(&config);
             println!("{}: right: {}", path.display(), config.summary());
+            config.notes().iter().for_each(|note| println!("{note}"));
             ExitCode::SUCCESS
         }
         Err(faults) => fail(&faults),

@@ -4,28 +4,28 @@
 //! counters from the slot table under names that stay the same.
 
 mod forwarding;
+mod limits;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use forwarding::Forwarding;
+pub use limits::{BanLimits, Charges, Limit, Quota, RouteLimits};
 use ring::digest;
 use weir_protocol::http::HeadLimits;
 use weir_protocol::jwt;
-use weir_protocol::limit::ban::Ladder;
-use weir_protocol::limit::meter::Meter;
-use weir_protocol::limit::window::{Window, WindowError};
+use weir_protocol::limit::meter::MeterError;
 
+use crate::admission::Subjects;
 use crate::config::{
-    BackendConfig, Callers, ClientTlsConfig, Config, JwtConfig, LimitConfig, LimitKey, LimitRate,
-    ListenerConfig, OnFull, Rate, RetryConfig, UpstreamConfig,
+    BackendConfig, ClientTlsConfig, Config, JwtConfig, ListenerConfig, RetryConfig, UpstreamConfig,
 };
 use crate::router::Router;
 use crate::runtime::Endpoint;
 use crate::shard::AddressTable;
-use crate::slots::Policy;
+use crate::slots::SlotTable;
 use crate::tls::{ClientTls, ClientTlsError, ServerTls, ServerTlsError};
 use crate::upstream::{Registry, Upstream};
 
@@ -43,11 +43,16 @@ pub struct Snapshot {
     /// Of each listener, in the order of the configuration's; `None` is plain text.
     pub tls: Vec<Option<ServerTls>>,
     pub limits: Vec<Limit>,
+    /// Of each route, in the order of the configuration's.
+    pub route_limits: Vec<RouteLimits>,
+    pub ban_limits: BanLimits,
     pub jwt: Option<TokenVerifier>,
     pub head_limits: HeadLimits,
     pub forwarding: Forwarding,
     /// Where connections are counted by address; there once that was asked for.
     pub addresses: Option<Arc<AddressTable>>,
+    /// See [`Snapshot::subjects`].
+    subjects: OnceLock<Arc<Subjects>>,
     /// SHA-256 of an API key to its index in the configuration.
     keys: BTreeMap<[u8; 32], usize>,
 }
@@ -57,36 +62,11 @@ pub struct TokenVerifier {
     pub expectations: jwt::Expectations,
 }
 
-/// A limit ready to be charged.
-pub struct Limit {
-    pub name: String,
-    pub key: LimitKey,
-    pub dry_run: bool,
-    /// Of a dry run none.
-    pub ban: Option<Ladder>,
-    pub on_full: OnFull,
-    pub callers: Callers,
-    rates: Rates,
-}
-
-enum Rates {
-    Fixed(Quota),
-    /// Indexed by tier.
-    Tier(Vec<Quota>),
-}
-
-/// A rate as the slot table and the answers want it.
-pub struct Quota {
-    pub policy: Policy,
-    pub count: u32,
-    pub window_s: u64,
-}
-
 /// What `parse` should have refused; kept as an error so that nothing panics on a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     #[error("limit {name:?}: {source}")]
-    Limit { name: String, source: WindowError },
+    Limit { name: String, source: MeterError },
     #[error("the token secret: {0}")]
     Token(jwt::KeyError),
     #[error("listener {name:?}: {source}")]
@@ -119,8 +99,14 @@ impl Snapshot {
             upstreams,
             control,
             tls: listeners_tls(&config, registry)?,
-            limits: limits(&config)?,
-            jwt: config.jwt.as_ref().map(token_verifier).transpose()?,
+            limits: limits::compile(&config)?,
+            ban_limits: BanLimits::new(&config.limits),
+            route_limits: config
+                .routes
+                .iter()
+                .map(|route| RouteLimits::new(route, &config.limits))
+                .collect(),
+            jwt: config.jwt.as_ref().map(|jwt| token_verifier(jwt, &config)).transpose()?,
             head_limits: HeadLimits {
                 head_bytes: http.head_bytes_max,
                 target_bytes: http.target_bytes_max,
@@ -128,6 +114,7 @@ impl Snapshot {
             },
             forwarding: Forwarding::new(&config),
             addresses: registry.addresses(http.connections_per_address > 0),
+            subjects: OnceLock::new(),
             keys: config.keys.iter().enumerate().map(|(i, key)| (key.digest, i)).collect(),
             config,
         })
@@ -140,18 +127,15 @@ impl Snapshot {
         self.keys.get(digest.as_ref()).copied()
     }
 
+    /// What limits know before any request, hashed under the secret of the one table that this
+    /// process charges. Whoever comes first makes it, which takes a moment for many keys: the control
+    /// plane, before it hands a snapshot to the shards.
+    pub fn subjects(&self, table: &SlotTable) -> &Arc<Subjects> {
+        self.subjects.get_or_init(|| Arc::new(Subjects::new(self, table)))
+    }
+
     pub fn find_tier(&self, name: &str) -> Option<usize> {
         self.config.tiers.iter().position(|tier| tier.name == name)
-    }
-}
-
-impl Limit {
-    /// The allowance of a caller of `tier`; `None` when the limit goes by tier and there is none.
-    pub fn quota(&self, tier: Option<usize>) -> Option<&Quota> {
-        match &self.rates {
-            Rates::Fixed(quota) => Some(quota),
-            Rates::Tier(quotas) => quotas.get(tier?),
-        }
     }
 }
 
@@ -209,46 +193,14 @@ fn control_upstream(pages: &Path, registry: &mut Registry) -> Upstream {
     }
 }
 
-fn limits(config: &Config) -> Result<Vec<Limit>, SnapshotError> {
-    config.limits.iter().map(|limit| compile_limit(limit, config)).collect()
-}
-
-fn compile_limit(limit: &LimitConfig, config: &Config) -> Result<Limit, SnapshotError> {
-    let quota = |rate: Rate| quota(&limit.name, rate);
-    Ok(Limit {
-        name: limit.name.clone(),
-        key: limit.key,
-        dry_run: limit.dry_run,
-        ban: limit.ban.filter(|_| !limit.dry_run),
-        on_full: limit.on_full,
-        callers: limit.callers,
-        rates: match limit.rate {
-            LimitRate::Fixed(rate) => Rates::Fixed(quota(rate)?),
-            LimitRate::Tier => Rates::Tier(
-                config.tiers.iter().map(|tier| quota(tier.rate)).collect::<Result<_, _>>()?,
-            ),
-        },
-    })
-}
-
-fn quota(name: &str, rate: Rate) -> Result<Quota, SnapshotError> {
-    let window_ns = u64::try_from(rate.window.as_nanos()).unwrap_or(u64::MAX);
-    let window = Window::new(rate.count, window_ns)
-        .map_err(|source| SnapshotError::Limit { name: name.to_owned(), source })?;
-    Ok(Quota {
-        policy: Policy::new(name, Meter::Window(window)),
-        count: rate.count,
-        window_s: rate.window.as_secs(),
-    })
-}
-
-fn token_verifier(config: &JwtConfig) -> Result<TokenVerifier, SnapshotError> {
+fn token_verifier(own: &JwtConfig, config: &Config) -> Result<TokenVerifier, SnapshotError> {
     Ok(TokenVerifier {
-        key: jwt::Key::hs256(&config.secret).map_err(SnapshotError::Token)?,
+        key: jwt::Key::hs256(&own.secret).map_err(SnapshotError::Token)?,
         expectations: jwt::Expectations {
-            issuer: config.issuer.clone(),
-            audience: config.audience.clone(),
-            leeway_s: config.leeway.as_secs(),
+            issuer: own.issuer.clone(),
+            audience: own.audience.clone(),
+            leeway_s: own.leeway.as_secs(),
+            kept: limits::claims(config),
         },
     })
 }

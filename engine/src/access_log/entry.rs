@@ -44,6 +44,8 @@ pub struct Entry<'a> {
     pub decision: &'a str,
     /// Name of the limit that decided.
     pub limit: Option<&'a str>,
+    /// Name of a limit in dry run that would have refused.
+    pub would_refuse: Option<&'a str>,
     /// The client's `X-Request-Id`, or the one that was made.
     pub request_id: Option<&'a [u8]>,
     pub user_agent: Option<&'a [u8]>,
@@ -73,6 +75,7 @@ impl Entry<'_> {
             certificate: None,
             decision: "",
             limit: None,
+            would_refuse: None,
             request_id: None,
             user_agent: None,
             shard: 0,
@@ -172,6 +175,7 @@ fn write_decision(entry: &Entry<'_>, out: &mut Vec<u8>) {
     }
     text("weir.decision", entry.decision, out);
     optional("weir.limit", entry.limit, out);
+    optional("weir.would_refuse", entry.would_refuse, out);
     number("weir.shard", entry.shard, out);
 }
 

@@ -79,7 +79,7 @@ fn secret_at(text: &[u8]) -> Option<usize> {
 
 /// Goes by the last word: before it may stand what another reader takes for a separator, and behind
 /// it an index, a bracket or a blank.
-fn is_secret(name: &[u8]) -> bool {
+pub(crate) fn is_secret(name: &[u8]) -> bool {
     let is_letter = u8::is_ascii_alphabetic;
     let Some(last) = name.iter().rposition(is_letter) else { return false };
     let before = name[..last].iter().rposition(|byte| !is_letter(byte));

@@ -19,4 +19,5 @@ mod tests;
 mod tests_sink;
 
 pub use entry::{Entry, OpenLine, write_line};
+pub(crate) use mask::is_secret;
 pub use sink::{LogSink, LogStats, ShardLog};

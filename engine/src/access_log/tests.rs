@@ -30,6 +30,7 @@ pub(super) fn entry() -> Entry<'static> {
         certificate: None,
         decision: "admitted",
         limit: None,
+        would_refuse: None,
         request_id: Some(b"r-1"),
         user_agent: None,
         shard: 3,

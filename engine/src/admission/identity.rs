@@ -43,6 +43,14 @@ impl Caller {
         }
     }
 
+    /// A claim of its token that limits count by.
+    pub fn claim(&self, name: &str) -> Option<&str> {
+        match self {
+            Self::Token(claims) => claims.other(name),
+            Self::Anonymous | Self::Key(_) => None,
+        }
+    }
+
     /// Index into the configuration's tiers. A token without a tier, or with one that is not
     /// configured, has the first tier: an unknown name must not widen an allowance.
     pub fn tier(&self, snapshot: &Snapshot) -> Option<usize> {

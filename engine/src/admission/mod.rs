@@ -7,22 +7,36 @@
 //! - nothing here waits, locks or allocates but for a token's claims.
 
 mod access;
+mod applies;
+mod bans;
 mod identity;
+mod name;
+mod pacer;
+mod subject;
+mod tab;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use weir_protocol::http::RequestHead;
-use weir_protocol::limit::fields::{Standing, Unit};
+use weir_protocol::limit::fields::Standing;
 
+pub use applies::{Applied, Exempt, Phase, applies};
 pub use identity::Caller;
+pub use name::SubjectName;
+pub use pacer::Pacer;
+pub use subject::{Facts, Fields, Hasher, Subjects};
+pub use tab::{Lease, Tab};
 
 use crate::access::BlockSet;
-use crate::config::{Auth, Callers, LIMITS_PER_ROUTE_MAX, LimitKey, OnFull, RouteConfig};
-use crate::metrics::ShardMetrics;
+use crate::config::{Auth, LIMITS_PER_ROUTE_MAX, OnFull, RouteConfig};
+use crate::metrics::{LimitCounts, ShardMetrics};
 use crate::runtime::{Instant, UnixNanos};
-use crate::slots::{Charge, SlotTable, SubjectHash};
-use crate::snapshot::{Limit, Quota, Snapshot};
+use crate::slots::{Charge, SlotTable};
+use crate::snapshot::{Charges, Limit, Snapshot};
 pub(crate) use access::{check_blocked, check_list};
 pub(crate) use identity::address_key;
 use identity::{identify, presented};
@@ -33,11 +47,27 @@ pub const STANDINGS_MAX: usize = LIMITS_PER_ROUTE_MAX;
 pub type Standings<'s> = ArrayVec<Standing<'s>, STANDINGS_MAX>;
 
 /// What was decided, and what the answer should say of the caller's allowance either way.
-#[derive(Default)]
 pub struct Decision<'s> {
     pub caller: Caller,
     pub standings: Standings<'s>,
     pub refusal: Option<Refusal<'s>>,
+    /// What was charged, until the exchange is over.
+    pub tab: Tab<'s>,
+    /// A limit that would have refused, had it not run dry; the first one.
+    pub would_refuse: Option<&'s str>,
+}
+
+impl<'s> Decision<'s> {
+    /// Of a request that nothing is known of yet. `table` is the one that will be charged.
+    pub fn new(table: &'s SlotTable) -> Self {
+        Self {
+            caller: Caller::Anonymous,
+            standings: Standings::new(),
+            refusal: None,
+            tab: Tab::new(table),
+            would_refuse: None,
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +80,8 @@ pub enum Refusal<'s> {
     Unauthenticated { auth: Auth, reason: Option<&'static str> },
     /// 403: known, but not of a tier that the route serves.
     WrongTier,
+    /// 429: it did not wait when that limit told it to, again and again.
+    Banned { limit: &'s str, retry_after_ns: u64 },
     /// 429.
     LimitExceeded { limit: &'s str, retry_after_ns: u64 },
     /// 503: the slot table has no room to count this caller.
@@ -59,7 +91,8 @@ pub enum Refusal<'s> {
 /// Everything a decision depends on.
 pub struct Request<'r, 'b> {
     pub head: &'r RequestHead<'b, 'r>,
-    pub route: &'r RouteConfig,
+    /// Index into the configuration's routes.
+    pub route: usize,
     pub address: IpAddr,
     /// Whom an operator has blocked; `None` is nobody.
     pub blocks: Option<&'r BlockSet>,
@@ -72,6 +105,9 @@ pub struct Request<'r, 'b> {
 
 pub struct Admission<'s> {
     pub snapshot: &'s Snapshot,
+    pub subjects: &'s Subjects,
+    /// Of the snapshot's limits, in their order.
+    pub counts: &'s [Arc<LimitCounts>],
     pub table: &'s SlotTable,
     pub metrics: &'s ShardMetrics,
 }
@@ -82,6 +118,7 @@ impl Refusal<'_> {
         match self {
             Self::Denied => "denied",
             Self::Blocked { .. } => "blocked",
+            Self::Banned { .. } => "banned",
             Self::Unauthenticated { .. }
             | Self::WrongTier
             | Self::LimitExceeded { .. }
@@ -93,12 +130,19 @@ impl Refusal<'_> {
 impl<'s> Admission<'s> {
     /// `decision` is a new one, which is filled.
     pub fn decide(&self, request: &Request<'_, '_>, decision: &mut Decision<'s>) {
-        decision.refusal = self.decide_into(request, decision).err();
+        self.conclude(self.decide_into(request, decision), decision);
     }
 
     /// For a request that nobody stands behind, a browser's preflight: limits by address count it.
     pub fn decide_anonymous(&self, request: &Request<'_, '_>, decision: &mut Decision<'s>) {
-        decision.refusal = self.decide_anonymous_into(request, decision).err();
+        self.conclude(self.decide_anonymous_into(request, decision), decision);
+    }
+
+    fn conclude(&self, decided: Result<(), Refusal<'s>>, decision: &mut Decision<'s>) {
+        if let Err(refusal) = decided {
+            decision.tab.refuse();
+            decision.refusal = Some(refusal);
+        }
     }
 
     fn decide_anonymous_into(
@@ -106,9 +150,14 @@ impl<'s> Admission<'s> {
         request: &Request<'_, '_>,
         decision: &mut Decision<'s>,
     ) -> Result<(), Refusal<'s>> {
-        check_list(request.route.access.as_deref(), request.address, self.metrics)?;
-        self.charge_address(request, Callers::All, &mut decision.standings)?;
-        self.charge_address(request, Callers::Anonymous, &mut decision.standings)
+        let route = &self.snapshot.config.routes[request.route];
+        check_list(route.access.as_deref(), request.address, self.metrics)?;
+        decision.tab.open(request.now, route.cost);
+        let hasher = Hasher::new(self.table, self.subjects);
+        let facts = request.facts(&Caller::Anonymous, None);
+        self.check_banned_address(&facts, &hasher, request.now)?;
+        self.charge_all(Phase::Everybody, &facts, &hasher, decision)?;
+        self.charge_all(Phase::Anonymous, &facts, &hasher, decision)
     }
 
     fn decide_into(
@@ -116,26 +165,53 @@ impl<'s> Admission<'s> {
         request: &Request<'_, '_>,
         decision: &mut Decision<'s>,
     ) -> Result<(), Refusal<'s>> {
-        let auth = request.route.auth;
-        check_list(request.route.access.as_deref(), request.address, self.metrics)?;
-        self.charge_address(request, Callers::All, &mut decision.standings)?;
-        let presented = presented(request.head, auth);
+        let route = &self.snapshot.config.routes[request.route];
+        check_list(route.access.as_deref(), request.address, self.metrics)?;
+        decision.tab.open(request.now, route.cost);
+        let hasher = Hasher::new(self.table, self.subjects);
+        let unknown = request.facts(&Caller::Anonymous, None);
+        self.check_banned_address(&unknown, &hasher, request.now)?;
+        self.charge_all(Phase::Everybody, &unknown, &hasher, decision)?;
+        let presented = presented(request.head, route.auth);
         let identified = identify(presented, self.snapshot, request.wall);
         if !matches!(identified, Ok(Caller::Key(_) | Caller::Token(_))) {
-            self.charge_address(request, Callers::Anonymous, &mut decision.standings)?;
+            self.charge_all(Phase::Anonymous, &unknown, &hasher, decision)?;
         }
-        decision.caller = match (identified, auth) {
+        let caller = self.admit_caller(identified, route.auth)?;
+        let admitted = self.decide_known(request, &caller, &hasher, decision);
+        decision.caller = caller;
+        admitted
+    }
+
+    fn decide_known(
+        &self,
+        request: &Request<'_, '_>,
+        caller: &Caller,
+        hasher: &Hasher<'_>,
+        decision: &mut Decision<'s>,
+    ) -> Result<(), Refusal<'s>> {
+        self.check_caller(request, caller)?;
+        let tier = caller.tier(self.snapshot);
+        let facts = request.facts(caller, tier);
+        self.check_banned_caller(&facts, hasher, request.now)?;
+        self.check_tier(&self.snapshot.config.routes[request.route], tier)?;
+        self.charge_all(Phase::Others, &facts, hasher, decision)
+    }
+
+    fn admit_caller(
+        &self,
+        identified: Result<Caller, &'static str>,
+        auth: Auth,
+    ) -> Result<Caller, Refusal<'s>> {
+        match (identified, auth) {
             (Ok(Caller::Anonymous), Auth::ApiKey | Auth::Jwt | Auth::Any) => {
-                return Err(self.unauthenticated(auth, None));
+                Err(self.unauthenticated(auth, None))
             }
-            (Ok(caller), _) => caller,
+            (Ok(caller), _) => Ok(caller),
             // A route that asks for nothing serves a caller with a stale credential as anybody.
-            (Err(_), Auth::None) => Caller::Anonymous,
-            (Err(reason), _) => return Err(self.unauthenticated(auth, Some(reason))),
-        };
-        self.check_caller(request, &decision.caller)?;
-        self.check_tier(request.route, &decision.caller)?;
-        self.charge_others(request, decision)
+            (Err(_), Auth::None) => Ok(Caller::Anonymous),
+            (Err(reason), _) => Err(self.unauthenticated(auth, Some(reason))),
+        }
     }
 
     fn unauthenticated(&self, auth: Auth, reason: Option<&'static str>) -> Refusal<'s> {
@@ -150,131 +226,104 @@ impl<'s> Admission<'s> {
         check_blocked(blocks.caller(key, user), request.wall, self.metrics)
     }
 
-    fn check_tier(&self, route: &RouteConfig, caller: &Caller) -> Result<(), Refusal<'s>> {
+    fn check_tier(&self, route: &RouteConfig, tier: Option<usize>) -> Result<(), Refusal<'s>> {
         if route.tiers.is_empty() {
             return Ok(());
         }
-        match caller.tier(self.snapshot) {
+        match tier {
             Some(tier) if route.tiers.contains(&tier) => Ok(()),
             Some(_) => Err(Refusal::WrongTier),
             None => Err(self.unauthenticated(Auth::Any, None)),
         }
     }
 
-    /// The route's limits by address that count `callers`.
-    fn charge_address(
+    /// Charges the limits of one phase, in their order, until one refuses.
+    fn charge_all(
         &self,
-        request: &Request<'_, '_>,
-        callers: Callers,
-        standings: &mut Standings<'s>,
-    ) -> Result<(), Refusal<'s>> {
-        for limit in self.route_limits(request.route) {
-            if limit.key != LimitKey::Address || limit.callers != callers {
-                continue;
-            }
-            if let Some(quota) = limit.quota(None) {
-                let key = self.subject(limit, request, &Caller::Anonymous);
-                self.charge(limit, quota, key, request.now, standings)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The other limits: all are charged, or none.
-    fn charge_others(
-        &self,
-        request: &Request<'_, '_>,
+        phase: Phase,
+        facts: &Facts<'_>,
+        hasher: &Hasher<'_>,
         decision: &mut Decision<'s>,
     ) -> Result<(), Refusal<'s>> {
-        let tier = decision.caller.tier(self.snapshot);
-        let mut charged: ArrayVec<(&Quota, SubjectHash), STANDINGS_MAX> = ArrayVec::new();
-        for limit in self.route_limits(request.route) {
-            let Some(quota) = limit.quota(tier) else { continue };
-            if limit.key == LimitKey::Address {
-                continue;
-            }
-            let key = self.subject(limit, request, &decision.caller);
-            match self.charge(limit, quota, key, request.now, &mut decision.standings) {
-                Ok(true) => charged.push((quota, key)),
-                Ok(false) => {}
-                Err(refusal) => {
-                    for (quota, key) in charged {
-                        self.table.refund(key, &quota.policy, request.now, request.now, 1);
-                    }
-                    return Err(refusal);
-                }
+        for (_, applied) in applies(self.snapshot, hasher, facts, phase) {
+            let Ok(applied) = applied else { continue };
+            let key = &applied.limit.key;
+            let name = SubjectName { key, facts, snapshot: self.snapshot, hasher };
+            if self.charge(&applied, &name, decision)? {
+                decision.tab.note(&applied, phase != Phase::Others);
             }
         }
         Ok(())
-    }
-
-    fn route_limits<'r>(
-        &self,
-        route: &'r RouteConfig,
-    ) -> impl Iterator<Item = &'s Limit> + use<'r, 's> {
-        let snapshot = self.snapshot;
-        route.limits.iter().map(move |index| &snapshot.limits[*index])
-    }
-
-    fn subject(&self, limit: &Limit, request: &Request<'_, '_>, caller: &Caller) -> SubjectHash {
-        let user = || caller.user(self.snapshot).map(|user| ("user", user.as_bytes()));
-        let named = match limit.key {
-            LimitKey::Address => None,
-            LimitKey::Key => {
-                let key = caller.key_name(self.snapshot);
-                key.map(|name| ("key", name.as_bytes())).or_else(user)
-            }
-            LimitKey::User => user(),
-            LimitKey::Certificate => request.certificate.map(|digest| ("certificate", &digest[..])),
-        };
-        match named {
-            Some((kind, name)) => self.table.subject(&[kind.as_bytes(), name]),
-            None => {
-                let (bytes, length) = address_key(request.address);
-                self.table.subject(&[b"address", &bytes[..length]])
-            }
-        }
     }
 
     /// Whether the limit was charged; an error refuses the request.
     fn charge(
         &self,
-        limit: &'s Limit,
-        quota: &'s Quota,
-        key: SubjectHash,
-        now: Instant,
-        standings: &mut Standings<'s>,
+        applied: &Applied<'s>,
+        name: &SubjectName<'_>,
+        decision: &mut Decision<'s>,
     ) -> Result<bool, Refusal<'s>> {
-        let (remaining, reset_ns, refusal) =
-            match self.table.charge(key, &quota.policy, now, 1, &"") {
+        let Applied { limit, quota, subject, .. } = *applied;
+        let counts = &self.counts[applied.index];
+        if limit.charges == Charges::Pace {
+            return Ok(true);
+        }
+        let (now, cost) = decision.tab.advance(limit.charges);
+        let (remaining, reset_ns, retry_after_ns) =
+            match self.table.charge(subject, &quota.policy, now, cost, name) {
                 Charge::Admitted { remaining, reset_ns } => (remaining, reset_ns, None),
-                Charge::Refused { retry_after_ns, reset_ns } => (
-                    0,
-                    reset_ns,
-                    Some(Refusal::LimitExceeded { limit: &limit.name, retry_after_ns }),
-                ),
-                Charge::TableFull => {
-                    self.metrics.limit_table_full.increment();
-                    return match limit.on_full {
-                        _ if limit.dry_run => Ok(false),
-                        OnFull::Admit => Ok(false),
-                        OnFull::Refuse => Err(Refusal::TableFull { limit: &limit.name }),
-                    };
-                }
+                Charge::Refused { retry_after_ns, reset_ns } => (0, reset_ns, Some(retry_after_ns)),
+                Charge::TableFull => return self.table_full(limit, counts),
             };
-        match &refusal {
-            None => self.metrics.limit_admitted.increment(),
-            Some(_) => self.metrics.limit_refused.increment(),
-        }
         if limit.dry_run {
-            return Ok(refusal.is_none());
+            return Ok(self.tell_dry(limit, counts, retry_after_ns.is_none(), decision));
         }
-        let (quota, window_s) = (u64::from(quota.count), quota.window_s);
-        let window_s = Some(window_s);
-        let unit = Unit::Requests;
-        let standing = Standing { name: &limit.name, quota, unit, window_s, remaining, reset_ns };
-        // More than can be reported are still charged.
-        let _ = standings.try_push(standing);
-        refusal.map_or(Ok(true), Err)
+        if self.snapshot.config.http.rate_limit_fields {
+            // More than can be reported are still charged.
+            let _ = decision.standings.try_push(quota.standing(limit, remaining, reset_ns));
+        }
+        match retry_after_ns {
+            None => {
+                counts.admitted.increment();
+                Ok(true)
+            }
+            Some(retry_after_ns) => {
+                counts.refused.increment();
+                Err(limit.refusal(retry_after_ns))
+            }
+        }
+    }
+
+    #[cold]
+    fn table_full(&self, limit: &'s Limit, counts: &LimitCounts) -> Result<bool, Refusal<'s>> {
+        counts.table_full.increment();
+        match limit.on_full {
+            OnFull::Refuse if !limit.dry_run => Err(Refusal::TableFull { limit: &limit.name }),
+            OnFull::Refuse | OnFull::Admit => Ok(false),
+        }
+    }
+
+    /// Whether a limit in dry run has admitted, and so was charged.
+    fn tell_dry(
+        &self,
+        limit: &'s Limit,
+        counts: &LimitCounts,
+        admitted: bool,
+        decision: &mut Decision<'s>,
+    ) -> bool {
+        if admitted {
+            counts.admitted.increment();
+        } else {
+            counts.would_refuse.increment();
+            decision.would_refuse.get_or_insert(&limit.name);
+        }
+        admitted
+    }
+}
+
+impl<'r> Request<'r, '_> {
+    fn facts(&self, caller: &'r Caller, tier: Option<usize>) -> Facts<'r> {
+        let (route, address) = (self.route, self.address);
+        Facts { route, address, caller, tier, certificate: self.certificate, fields: self.head }
     }
 }

@@ -41,4 +41,7 @@ pub struct HttpConfig {
     pub tunnels_per_shard: usize,
     /// Whether TRACE is served at all. Default no.
     pub trace: bool,
+    /// Whether answers say where the caller stands with its limits. Default yes; `Retry-After` is
+    /// sent anyway.
+    pub rate_limit_fields: bool,
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use weir_protocol::limit::ban::Ladder;
 
 mod change;
 mod document;
@@ -18,6 +17,7 @@ mod fault;
 mod forwarding;
 mod http;
 mod identity;
+mod limit;
 mod names;
 mod network;
 mod node;
@@ -34,6 +34,9 @@ pub use fault::{Fault, Faults, Position};
 pub use forwarding::{ForwardedFields, ForwardingConfig, RequestIds, TraceContexts};
 pub use http::HttpConfig;
 pub use identity::{ApiKey, JwtConfig};
+pub use limit::{
+    Allowance, Callers, LimitConfig, LimitKey, LimitRate, OnFull, Override, Period, Unit,
+};
 pub use policy::{
     Conditions, Cors, FieldEdits, ForwardPath, HeaderCondition, HostPolicy, Redirect, RoutePolicy,
 };
@@ -153,52 +156,6 @@ pub struct Tier {
     pub rate: Rate,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub struct LimitConfig {
-    pub name: String,
-    pub key: LimitKey,
-    pub rate: LimitRate,
-    /// Counts and reports, but refuses nobody.
-    pub dry_run: bool,
-    /// Whom it refuses too often before their time is banned; in a dry run nobody is.
-    pub ban: Option<Ladder>,
-    /// What a full slot table means for this limit: refuse (default) or admit.
-    pub on_full: OnFull,
-    /// Whom a limit by address counts. Default `Anonymous`.
-    pub callers: Callers,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitKey {
-    /// IPv4 whole, IPv6 by /64.
-    Address,
-    /// The API key, or a token's subject; the address for callers without either.
-    Key,
-    User,
-    /// The client's certificate; the address for callers without one.
-    Certificate,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LimitRate {
-    Fixed(Rate),
-    /// The rate of the caller's tier.
-    Tier,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnFull {
-    Refuse,
-    Admit,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Callers {
-    /// Callers without a valid credential.
-    Anonymous,
-    All,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamConfig {
     pub name: String,
@@ -276,6 +233,11 @@ pub struct RouteConfig {
     pub auth: Auth,
     /// Indices into `limits`, narrowest last as written.
     pub limits: Vec<usize>,
+    /// What a request costs where requests are counted. Default 1.
+    pub cost: u64,
+    /// The field, in lower case, in which the backend reports what it did cost; clients never get
+    /// it. `None` (the default) for no such report.
+    pub cost_header: Option<String>,
     /// Only callers of these tiers; empty is everyone.
     pub tiers: Vec<usize>,
     pub forward_path: ForwardPath,

@@ -52,7 +52,11 @@ impl Names {
 
     /// The index of the thing that `node` names; reports a name that nothing has.
     pub(super) fn find(&self, node: &Node<'_>) -> Option<usize> {
-        let text = node.text()?;
+        self.find_text(node, node.text()?)
+    }
+
+    /// The index of the thing called `text`; a name that nothing has is reported at `node`.
+    pub(super) fn find_text(&self, node: &Node<'_>, text: &str) -> Option<usize> {
         let index = self.list.iter().position(|named| !text.is_empty() && named.name == text);
         if index.is_none() {
             self.dangling(node, text);

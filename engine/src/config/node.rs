@@ -149,6 +149,10 @@ impl<'d> Node<'d> {
         self.value.is_array()
     }
 
+    pub(super) fn is_table(&self) -> bool {
+        self.value.is_table()
+    }
+
     pub(super) fn list_is_empty(&self) -> bool {
         self.value.as_array().is_some_and(|array| array.is_empty())
     }

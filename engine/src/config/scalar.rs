@@ -10,6 +10,10 @@ use super::fault::Quoted;
 use super::network::NetworkError;
 use super::{PathPattern, Rate};
 
+mod amount;
+
+pub(super) use amount::{amount, byte_rate, quota};
+
 /// The highest count that fits the sliding window's 20 bits below its sealed value.
 pub(super) const RATE_COUNT_MAX: u32 = (1 << 20) - 2;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -44,6 +48,16 @@ pub(super) enum ScalarError {
     RateCount(String),
     #[error("the window of {} must be between 1s and 366d", Quoted(.0))]
     RateWindow(String),
+    #[error(
+        "{} is not a byte rate; write bytes and a window, such as \"10MB/1s\" or \"512KiB/s\"",
+        Quoted(.0)
+    )]
+    ByteRate(String),
+    #[error(
+        "{} is not a quota; write a count or bytes and \"day\" or \"month\", such as \
+         \"10000/day\" or \"5GiB/month\"", Quoted(.0)
+    )]
+    Quota(String),
     #[error(
         "{} is not an address; write an IP address and a port, such as \"127.0.0.1:8080\" or \
          \"[::1]:8080\" (host names are not available yet in this version)", Quoted(.0)
@@ -182,15 +196,7 @@ pub(super) fn rate(text: &str) -> Result<Rate, ScalarError> {
     if count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(wrong());
     }
-    let window = match duration_unit_ms(window) {
-        Some(milliseconds) => Duration::from_millis(milliseconds),
-        None => match duration(window) {
-            Err(ScalarError::DurationRange { .. }) => {
-                return Err(ScalarError::RateWindow(text.to_owned()));
-            }
-            other => other.map_err(|_| wrong())?,
-        },
-    };
+    let window = rate_window(window).ok_or_else(wrong)?;
     let count: u32 = count.parse().unwrap_or(u32::MAX);
     if !(1..=RATE_COUNT_MAX).contains(&count) {
         return Err(ScalarError::RateCount(text.to_owned()));
@@ -199,6 +205,19 @@ pub(super) fn rate(text: &str) -> Result<Rate, ScalarError> {
         return Err(ScalarError::RateWindow(text.to_owned()));
     }
     Ok(Rate { count, window })
+}
+
+/// What stands behind the `/` of a rate: a duration, or a unit for one of it. Beyond the longest
+/// duration it is just that, and out of range.
+fn rate_window(text: &str) -> Option<Duration> {
+    if let Some(milliseconds) = duration_unit_ms(text) {
+        return Some(Duration::from_millis(milliseconds));
+    }
+    match duration(text) {
+        Ok(window) => Some(window),
+        Err(ScalarError::DurationRange { .. }) => Some(Duration::MAX),
+        Err(_) => None,
+    }
 }
 
 /// Where a listener binds; port 0 asks the system for one.

@@ -7,6 +7,7 @@ mod ban;
 mod defaults;
 mod faults;
 mod hostile;
+mod limits;
 mod policy;
 mod reload;
 mod tls;

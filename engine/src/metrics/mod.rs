@@ -9,12 +9,14 @@
 
 mod counter;
 mod histogram;
+mod limits;
 mod render;
 mod shard;
 mod text;
 
 pub use counter::Counter;
 pub use histogram::{Histogram, HistogramSnapshot};
+pub use limits::{LimitCounts, LimitMetrics};
 pub use render::{render, summary};
 pub use shard::{Outcome, STATUS_CLASSES, STATUSES, ShardMetrics, Timeout};
 pub use text::{Family, Kind, Sample};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::limits;
 use super::{
     Counter, Family, Histogram, HistogramSnapshot, Kind, STATUS_CLASSES, STATUSES, ShardMetrics,
     Timeout,
@@ -17,7 +18,7 @@ const EXPOSED_POWERS: std::ops::RangeInclusive<u32> = 14..=36;
 type Pick = fn(&ShardMetrics) -> &Counter;
 
 /// Counters without labels: name, help, and where it is kept.
-const COUNTERS: [(&str, &str, Pick); 31] = [
+const COUNTERS: [(&str, &str, Pick); 29] = [
     ("connections_accepted", "Client connections accepted.", |m| &m.connections_accepted),
     ("connections_refused", "Connections closed because a shard was full.", |m| {
         &m.connections_refused
@@ -52,12 +53,12 @@ const COUNTERS: [(&str, &str, Pick); 31] = [
     ("tls_handshakes", "TLS handshakes of clients, resumptions among them.", |m| &m.tls_handshakes),
     ("tls_resumptions", "TLS handshakes that resumed a session.", |m| &m.tls_resumptions),
     ("tls_errors", "TLS handshakes of clients that failed.", |m| &m.tls_errors),
-    ("limit_admitted", "Charges that a limit admitted.", |m| &m.limit_admitted),
-    ("limit_refused", "Charges that a limit refused, dry runs included.", |m| &m.limit_refused),
-    ("limit_table_full", "Charges that met a full slot table.", |m| &m.limit_table_full),
     ("access_denied", "Requests of addresses that a list denies.", |m| &m.access_denied),
     ("access_blocked", "Requests of whom an operator has blocked.", |m| &m.access_blocked),
     ("auth_failures", "Requests without a valid credential.", |m| &m.auth_failures),
+    ("cost_reports_invalid", "Reports of a request's cost that are no number.", |m| {
+        &m.cost_reports_invalid
+    }),
     ("loops", "Requests that came through this gateway too often.", |m| &m.loops),
     ("log_lines_dropped", "Access log lines dropped because the writer lagged.", |m| {
         &m.log_lines_dropped
@@ -76,6 +77,7 @@ pub fn render(shards: &[Arc<ShardMetrics>], extra: &[Family]) -> String {
         Family::new(Kind::Counter, &format!("weir_{name}_total"), help)
             .with(&[], sum(shards, |shard| pick(shard).get()))
     }));
+    families.extend(limits::families(shards));
     families.push(timeouts(shards));
     families.extend(per_shard(shards));
     families.push(histogram(
@@ -105,6 +107,7 @@ pub fn summary(shards: &[Arc<ShardMetrics>]) -> Value {
     counters.insert("connections_parked".to_owned(), parked.into());
     let tunnels = sum(shards, |shard| shard.tunnels_open.get());
     counters.insert("tunnels_open".to_owned(), tunnels.into());
+    counters.extend(limits::sums(shards));
     let classes = STATUS_CLASSES.iter().enumerate().map(|(at, &class)| {
         (class.to_owned(), sum(shards, |shard| shard.requests.class(at)).into())
     });

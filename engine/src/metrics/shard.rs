@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Counter, Histogram};
+use super::{Counter, Histogram, LimitMetrics};
 
 /// Statuses counted on their own: those that a gateway makes or that its operator watches.
 /// 499 is a client that left before its answer.
@@ -145,12 +145,10 @@ pub struct ShardMetrics {
     pub tls_errors: Counter,
     /// Requests that found an idle connection to their backend.
     pub backend_reuses: Counter,
-    /// Charges that a limit admitted; a request may be charged by several.
-    pub limit_admitted: Counter,
-    /// Charges that a limit refused, dry runs included.
-    pub limit_refused: Counter,
-    /// Charges that met a full slot table, whatever the limit made of it.
-    pub limit_table_full: Counter,
+    /// By limit.
+    pub limits: LimitMetrics,
+    /// Reports of a request's cost by its backend that are no number.
+    pub cost_reports_invalid: Counter,
     /// Requests of addresses that a list denies.
     pub access_denied: Counter,
     /// Requests of addresses, keys and users that an operator has blocked.

@@ -7,9 +7,10 @@ use super::exchange::{Done, Ending, Exchange};
 use super::fault::Fault;
 use super::forward::{Forwarded, Opened};
 use super::heads::CallerFields;
+use super::throttle::Paced;
 use super::tunnel::{Record, Tunnel};
 use crate::access_log::{Entry, OpenLine, write_line};
-use crate::admission::Caller;
+use crate::admission::{Caller, Decision, Tab};
 use crate::runtime::{Instant, Runtime};
 use crate::shard::{ShardSnapshot, TunnelPlace};
 use crate::tls::ClientIdentity;
@@ -21,10 +22,14 @@ pub(super) struct Account<'e> {
     pub(super) status: u16,
     pub(super) decision: &'static str,
     pub(super) limit: Option<&'e str>,
+    /// A limit in dry run that would have refused.
+    pub(super) would_refuse: Option<&'e str>,
     upstream: Option<&'e str>,
     backend: Option<&'e str>,
     pub(super) request_bytes: u64,
     pub(super) response_bytes: u64,
+    /// What the request did cost, if its backend says so.
+    reported: Option<u64>,
     /// When the answer ended, where that is known already.
     ended: Option<Instant>,
 }
@@ -43,6 +48,7 @@ impl<'e> Account<'e> {
                 self.backend = Some(&upstream.backends[forwarded.backend].label);
                 self.request_bytes = forwarded.request_bytes;
                 self.response_bytes = forwarded.response_bytes;
+                self.reported = forwarded.reported;
                 self.ended = Some(forwarded.ended);
                 Ok(forwarded.done)
             }
@@ -76,10 +82,10 @@ pub(super) fn caller_fields<'c>(
 }
 
 impl<R: Runtime> Exchange<'_, R> {
-    pub(super) fn record(&mut self, caller: &Caller, account: &Account<'_>) {
-        let elapsed = self.count(account);
+    pub(super) fn record(&mut self, decision: &Decision<'_>, account: &Account<'_>) {
+        let elapsed = self.count(account, &decision.tab);
         if self.shard.has_log() {
-            let entry = self.entry(caller, account, elapsed);
+            let entry = self.entry(&decision.caller, account, elapsed);
             self.shard.log(|line| write_line(&entry, line));
         }
     }
@@ -89,32 +95,41 @@ impl<R: Runtime> Exchange<'_, R> {
         &mut self,
         side: Opened<R>,
         place: TunnelPlace,
-        caller: &Caller,
+        decision: &mut Decision<'_>,
         account: &Account<'_>,
     ) -> Box<Tunnel<R>> {
-        let elapsed = self.count(account);
+        let elapsed = self.count(account, &decision.tab);
         let log = self.shard.has_log();
         let record = Record {
             started: self.started,
             bytes_in: self.head.bytes.len() as u64,
             bytes_out: account.response_bytes,
-            line: log.then(|| OpenLine::new(&self.entry(caller, account, elapsed))),
+            line: log.then(|| OpenLine::new(&self.entry(&decision.caller, account, elapsed))),
             target: side.target,
             place,
+            lease: decision.tab.lease(&self.shard.table),
         };
+        let paced = Paced::new(self.shard, self.snapshot, &decision.tab);
+        let throttle = || paced.as_ref().map(|paced| paced.throttle(self.shard));
         let idle_timeout = self.snapshot.config.http.tunnel_idle_timeout;
-        Box::new(Tunnel::new(side.stream, side.read, idle_timeout, record))
+        let throttles = [throttle(), throttle()];
+        Box::new(Tunnel::new(side.stream, side.read, idle_timeout, record, throttles))
     }
 
     /// Returns how long the request took.
-    fn count(&mut self, account: &Account<'_>) -> Duration {
+    fn count(&mut self, account: &Account<'_>, tab: &Tab<'_>) -> Duration {
         let ended = account.ended.unwrap_or_else(|| self.shard.runtime.now());
         self.connection.idle_since = ended;
         let elapsed = ended.since(self.started);
         let metrics = &self.shard.metrics;
         metrics.record_request(account.status, elapsed);
-        metrics.bytes_in.add(self.head.bytes.len() as u64 + account.request_bytes);
+        let bytes_in = self.head.bytes.len() as u64 + account.request_bytes;
+        metrics.bytes_in.add(bytes_in);
         metrics.bytes_out.add(account.response_bytes);
+        if let Some(reported) = account.reported {
+            tab.settle_cost(reported, ended);
+        }
+        tab.settle_bytes(bytes_in + account.response_bytes, ended);
         elapsed
     }
 
@@ -149,6 +164,7 @@ impl<R: Runtime> Exchange<'_, R> {
             certificate: certificate.map(|c| (c.subject.as_deref(), &*c.fingerprint)),
             decision: account.decision,
             limit: account.limit,
+            would_refuse: account.would_refuse,
         }
     }
 }

@@ -107,6 +107,11 @@ impl<'a> Answer<'a> {
                 ..Self::new(401, reason.unwrap_or("this route needs a credential"))
             },
             Refusal::WrongTier => Self::new(403, "this route is not part of the caller's tier"),
+            Refusal::Banned { limit, retry_after_ns } => Self {
+                limit: Some(limit),
+                retry_after_ns: Some(retry_after_ns),
+                ..Self::new(429, "banned for asking again too early too often")
+            },
             Refusal::LimitExceeded { limit, retry_after_ns } => Self {
                 limit: Some(limit),
                 retry_after_ns: Some(retry_after_ns),

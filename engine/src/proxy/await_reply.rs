@@ -39,7 +39,8 @@ impl<R: Runtime> Conversation<'_, R> {
                     None => terms.response_timeout,
                 };
                 let too_slow = self.upload.pace_deadline(now);
-                self.client.timer.arm((now + patience).min(too_slow).min(terms.deadline));
+                let from = self.upload.pump.held_until().map_or(now, |until| until.max(now));
+                self.client.timer.arm((from + patience).min(too_slow).min(terms.deadline));
             }
             let expired = self.client.timer.poll_expired(cx);
             expired.map(|()| Err(ReplyFault::TimedOut { upload: self.upload.waits_for() }))

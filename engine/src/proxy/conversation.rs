@@ -13,6 +13,7 @@ use super::exchange::Ending;
 use super::heads::{Additions, ResponsePlan, write_response};
 use super::pace::Pace;
 use super::pump::{Pump, PumpError, Source, WaitsFor};
+use super::throttle::Paced;
 use super::upload::{Upload, UploadState};
 use super::watch::Watch;
 use super::wish::{Verdict, Wish};
@@ -35,6 +36,8 @@ pub(super) struct Conversation<'c, R: Runtime> {
     pub(super) reply: Option<Input>,
     /// Interim responses so far.
     pub(super) interims: usize,
+    /// What the request did cost, if the backend says so.
+    pub(super) reported: Option<u64>,
 }
 
 /// What a conversation is held to.
@@ -45,6 +48,8 @@ pub(super) struct Terms<'t> {
     pub(super) deadline: Instant,
     /// What the answer gets besides what the backend gives it.
     pub(super) additions: Additions<'t>,
+    /// What holds the bytes of bodies back.
+    pub(super) paced: Option<&'t Paced>,
     /// What the request asks both connections to become.
     pub(super) wish: Wish<'t>,
     /// Whether the client's connection may live on.
@@ -62,6 +67,8 @@ pub(super) struct Outcome {
     /// What the client sent behind this request.
     pub(super) rest: Option<Input>,
     pub(super) fate: Fate,
+    /// What the request did cost, if the backend says so.
+    pub(super) reported: Option<u64>,
 }
 
 /// What becomes of the backend's connection.
@@ -101,7 +108,18 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         upload: Upload,
         watch: &'c mut Watch,
     ) -> Self {
-        Self { shard, snapshot, client, request, backend, upload, watch, reply: None, interims: 0 }
+        Self {
+            shard,
+            snapshot,
+            client,
+            request,
+            backend,
+            upload,
+            watch,
+            reply: None,
+            interims: 0,
+            reported: None,
+        }
     }
 
     /// Called once. `now` is the time, as of a moment ago.
@@ -154,6 +172,7 @@ impl<'c, R: Runtime> Conversation<'c, R> {
         match terms.wish.verdict(self.request, &head) {
             Verdict::Ordinary => {}
             Verdict::Tunnel => {
+                self.note_cost(&head, &terms.additions);
                 return Ok(Reply::Switch(head.status, self.handshake(&head, &terms.additions)));
             }
             Verdict::Malformed => {
@@ -172,7 +191,10 @@ impl<'c, R: Runtime> Conversation<'c, R> {
             408 if terms.repeatable && self.interims == 0 => {
                 Err(ReplyFault::NoAnswer { unsent: false })
             }
-            _ => Ok(Reply::Final(self.download(&head, terms))),
+            _ => {
+                self.note_cost(&head, &terms.additions);
+                Ok(Reply::Final(self.download(&head, terms)))
+            }
         }
     }
 
@@ -188,8 +210,12 @@ impl<'c, R: Runtime> Conversation<'c, R> {
             ResponseBody::UntilClose => Source::UntilClose,
         };
         let http = &self.snapshot.config.http;
+        let mut pump = Pump::new(&self.shard.buffers, out, None, source, plan.sink, u64::MAX);
+        if let Some(paced) = terms.paced {
+            pump.hold_back(paced.throttle(self.shard), 0);
+        }
         Download {
-            pump: Pump::new(&self.shard.buffers, out, None, source, plan.sink, u64::MAX),
+            pump,
             pace: Pace::new(http.body_timeout, http.body_rate_min),
             status: head.status,
             client_persists: plan.persistent,
@@ -215,6 +241,7 @@ impl<'c, R: Runtime> Conversation<'c, R> {
             ending,
             rest: self.upload.pump.take_rest(),
             fate: if reusable { Fate::Reusable } else { Fate::Spent },
+            reported: self.reported,
         }
     }
 
@@ -236,7 +263,7 @@ impl<'c, R: Runtime> Conversation<'c, R> {
                 return Poll::Ready(result.map_err(|error| Broken::of_answer(&error)));
             }
             let waits_for = download.pump.waits_for();
-            if waits_for == WaitsFor::Source {
+            if waits_for != WaitsFor::Sink {
                 self.watch_client(cx).map_err(|_| Broken::Lost)?;
             }
             let progressed = self.upload.pump.take_progress() | download.pump.take_progress();
@@ -245,7 +272,9 @@ impl<'c, R: Runtime> Conversation<'c, R> {
                 let now = self.shard.runtime.now();
                 let slow_reader = download.pace_deadline(now);
                 let slow_sender = self.upload.pace_deadline(now);
-                self.client.timer.arm((now + patience).min(slow_reader).min(slow_sender));
+                let held = self.upload.pump.held_until().max(download.pump.held_until());
+                let from = held.map_or(now, |until| until.max(now));
+                self.client.timer.arm((from + patience).min(slow_reader).min(slow_sender));
             }
             self.client.timer.poll_expired(cx).map(|()| {
                 let write = waits_for == WaitsFor::Sink;
@@ -261,6 +290,10 @@ impl<'c, R: Runtime> Conversation<'c, R> {
     }
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made and taken apart at once; a box would be an allocation for each answer"
+)]
 enum Reply {
     /// An interim response, if it is to be passed on.
     Interim(Option<Output>),

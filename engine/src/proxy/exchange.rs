@@ -15,6 +15,7 @@ use super::io::{LINGER, linger, write_answer};
 use super::origin::Origin;
 use super::receive::{HeadFault, read_head, refuse_head};
 use super::route::sent_path;
+use super::throttle::Paced;
 use super::trail::Trail;
 use super::tunnel::Tunnel;
 use super::watch::Watch;
@@ -151,13 +152,14 @@ fn additions<'a>(
     forwarding: &'a Forwarding,
 ) -> Additions<'a> {
     let request_id = if forwarding.request_id_in_response { trail.request_id.get() } else { None };
-    Additions { standings: &decision.standings, request_id, forwarding, policy: None }
+    let standings = &decision.standings;
+    Additions { standings, request_id, forwarding, cost_header: None, policy: None }
 }
 
 impl<'e, R: Runtime> Exchange<'e, R> {
     async fn run(&mut self) -> Done<R> {
         let mut account = Account::default();
-        let mut decision = Decision::default();
+        let mut decision = Decision::new(&self.shard.table);
         let mut scratch = None;
         let buffers = &self.shard.buffers;
         let mut watch = Watch::new(self.spare.len() > self.spare_of_body());
@@ -178,6 +180,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
                 let upstream: &'e Upstream = &self.snapshot.upstreams[judged.upstream];
                 let deadline = self.deadline(upstream);
                 let policy = judged.route.policy.as_deref();
+                let paced = Paced::new(self.shard, self.snapshot, &decision.tab);
                 let mut forward = Forward {
                     shard: self.shard,
                     snapshot: self.snapshot,
@@ -194,7 +197,9 @@ impl<'e, R: Runtime> Exchange<'e, R> {
                     caller: &decision.caller,
                     wish: judged.wish,
                     hops: judged.hops,
+                    paced: paced.as_ref(),
                     additions: Additions {
+                        cost_header: judged.route.cost_header.as_deref(),
                         policy: policy.map(|p| response_policy(p, &self.lines, self.vary_origin)),
                         ..additions(&decision, &self.trail, &self.snapshot.forwarding)
                     },
@@ -215,10 +220,10 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         // Only a request that left nothing behind in the buffers was watched.
         done.rest = done.rest.or_else(|| watch.take());
         match opened {
-            None => self.record(&decision.caller, &account),
+            None => self.record(&decision, &account),
             Some((side, place)) => {
                 account.decision = "tunnelled";
-                done.tunnel = Some(self.tunnel(*side, place, &decision.caller, &account));
+                done.tunnel = Some(self.tunnel(*side, place, &mut decision, &account));
             }
         }
         done

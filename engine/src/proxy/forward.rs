@@ -20,6 +20,7 @@ use super::origin::Origin;
 use super::pump::{Pump, Sink, Source};
 use super::retry::{Failure, Permit, Retry, Tried};
 use super::route::SentPath;
+use super::throttle::Paced;
 use super::trail::Trail;
 use super::upload::Upload;
 use super::watch::Watch;
@@ -50,6 +51,8 @@ pub(super) struct Forward<'f, R: Runtime> {
     pub(super) wish: Wish<'f>,
     /// What is left of `Max-Forwards`, where it is counted.
     pub(super) hops: Option<u64>,
+    /// What holds the bytes of bodies back.
+    pub(super) paced: Option<&'f Paced>,
     /// What the answer gets besides what the backend gives it.
     pub(super) additions: Additions<'f>,
     /// Whether the client's connection may live on.
@@ -69,6 +72,8 @@ pub(super) struct Forwarded<R: Runtime> {
     /// Index into the upstream's backends.
     pub(super) backend: usize,
     pub(super) ended: Instant,
+    /// What the request did cost, if the backend says so.
+    pub(super) reported: Option<u64>,
     pub(super) done: Done<R>,
     /// The end of HTTP on both connections. On the heap, since hardly an answer is that.
     pub(super) opened: Option<Box<Opened<R>>>,
@@ -133,13 +138,17 @@ impl<R: Runtime> Forward<'_, R> {
             Some(stream) => (stream, self.started),
             None => (self.connect(backend).await?, self.shard.runtime.now()),
         };
-        let (pump, spare_used) = self.upload(backend);
+        let (mut pump, spare_used) = self.upload(backend);
+        if let Some(paced) = self.paced {
+            pump.hold_back(paced.throttle(self.shard), self.inline_bytes());
+        }
         let held_back = self.head.expect_continue && self.spare.is_empty();
         let upload = Upload::new(pump, &self.snapshot.config.http, held_back);
         let terms = Terms {
             response_timeout: upstream.response_timeout,
             deadline: self.deadline,
             additions: self.additions,
+            paced: self.paced,
             wish: self.wish,
             persistent: self.persistent,
             repeatable: more && reused && self.is_repeatable(),
@@ -273,6 +282,7 @@ impl<R: Runtime> Forward<'_, R> {
             response_bytes: outcome.response_bytes,
             backend,
             ended,
+            reported: outcome.reported,
             done: Done::new(outcome.ending, spare_used, outcome.rest),
             opened,
         }

@@ -12,6 +12,17 @@ use crate::runtime::Runtime;
 use crate::shard::Output;
 
 impl<R: Runtime> Conversation<'_, R> {
+    /// What the backend says the request did cost, where the route asks it.
+    pub(super) fn note_cost(&mut self, head: &ResponseHead<'_, '_>, additions: &Additions<'_>) {
+        let Some(value) = additions.cost_header.and_then(|name| head.by_name(name)) else { return };
+        let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+        let number = std::str::from_utf8(value).ok().filter(|_| is_number);
+        self.reported = number.and_then(|number| number.parse().ok());
+        if self.reported.is_none() {
+            self.shard.metrics.cost_reports_invalid.increment();
+        }
+    }
+
     pub(super) fn handshake(
         &self,
         head: &ResponseHead<'_, '_>,
@@ -36,6 +47,7 @@ impl<R: Runtime> Conversation<'_, R> {
             ending: Ending::Close,
             rest: None,
             fate: Fate::Tunnel,
+            reported: self.reported,
         })
     }
 

@@ -49,17 +49,18 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             return Err(Answer { retry_after_ns, ..Answer::new(503, "the gateway hands over") });
         }
         account.decision = "no-route";
-        let route = match self.find_route()? {
-            Found::Route(route) => route,
-            Found::Preflight(route, cors) => {
-                return Err(self.judge_preflight(route, cors, decision, account));
+        let index = match self.find_route()? {
+            Found::Route(index) => index,
+            Found::Preflight(index, cors) => {
+                return Err(self.judge_preflight(index, cors, decision, account));
             }
         };
+        let route = &self.snapshot.config.routes[index];
         if let Some(cors) = route.policy.as_ref().and_then(|policy| policy.cors.as_ref()) {
             self.note_cors(cors);
         }
         account.decision = "refused";
-        self.decide(route, decision, Admission::decide);
+        self.decide(index, decision, Admission::decide);
         refused(decision, account)?;
         if let RouteTarget::Redirect(to) = &route.target {
             account.decision = "redirected";
@@ -116,7 +117,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
     /// A preflight has no credentials, so that limits by address are all that it meets.
     fn judge_preflight(
         &mut self,
-        route: &RouteConfig,
+        route: usize,
         cors: &Cors,
         decision: &mut Decision<'e>,
         account: &mut Account<'e>,
@@ -132,12 +133,14 @@ impl<'e, R: Runtime> Exchange<'e, R> {
     }
 
     /// Has admission decide, one way or the other.
-    fn decide<F>(&self, route: &RouteConfig, decision: &mut Decision<'e>, how: F)
+    fn decide<F>(&self, route: usize, decision: &mut Decision<'e>, how: F)
     where
         F: FnOnce(&Admission<'e>, &Request<'_, '_>, &mut Decision<'e>),
     {
         let admission = Admission {
             snapshot: self.snapshot,
+            subjects: self.snapshot.subjects(),
+            counts: self.snapshot.limit_counts(),
             table: &self.shard.table,
             metrics: &self.shard.metrics,
         };
@@ -157,6 +160,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
 
 /// The answer to a request that admission refuses.
 fn refused<'e>(decision: &Decision<'e>, account: &mut Account<'e>) -> Result<(), Answer<'e>> {
+    account.would_refuse = decision.would_refuse;
     let Some(refusal) = &decision.refusal else { return Ok(()) };
     let answer = Answer::refusal(refusal);
     account.limit = answer.limit;

@@ -24,6 +24,7 @@ mod recipient;
 mod redirect;
 mod retry;
 mod route;
+mod throttle;
 mod trail;
 mod tunnel;
 mod upload;

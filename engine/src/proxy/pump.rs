@@ -4,18 +4,17 @@
 //! The message's head rides along as the first bytes to write, so that a small message leaves in
 //! one system call.
 
+mod frame;
+
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
-use weir_protocol::http::{CHUNK_END, ChunkError, ChunkedDecoder, LAST_CHUNK, chunk_header};
+use weir_protocol::http::{ChunkError, ChunkedDecoder};
 
-use crate::runtime::Stream;
+use super::throttle::Throttle;
+use crate::runtime::{Instant, Stream};
 use crate::shard::{Buffers, Class, Input, Output};
-
-/// Payloads up to this size are copied behind the head: one `send` of one piece costs less than a
-/// gathered one.
-const COALESCE_BYTES_MAX: usize = 4096;
 
 /// How the body is framed where it comes from.
 pub(super) enum Source {
@@ -53,6 +52,8 @@ pub(super) enum PumpError {
 pub(super) enum WaitsFor {
     Source,
     Sink,
+    /// Neither: a limit holds the bytes back.
+    Throttle,
 }
 
 pub(super) struct Pump {
@@ -74,6 +75,8 @@ pub(super) struct Pump {
     body_bytes_max: u64,
     written_bytes: u64,
     progressed: bool,
+    /// What holds the body back; hardly ever there.
+    throttle: Option<Box<Throttle>>,
 }
 
 impl Pump {
@@ -101,7 +104,19 @@ impl Pump {
             body_bytes_max,
             written_bytes: 0,
             progressed: false,
+            throttle: None,
         }
+    }
+
+    /// Has the body held back. So many of its bytes stand behind the head already.
+    pub(super) fn hold_back(&mut self, mut throttle: Throttle, already: usize) {
+        throttle.charge(already as u64);
+        self.throttle = Some(Box::new(throttle));
+    }
+
+    /// Until when the body is held back.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        self.throttle.as_ref().and_then(|throttle| throttle.until())
     }
 
     /// Hands over what was already read of the body.
@@ -120,6 +135,9 @@ impl Pump {
             if !self.source_ended && self.payload == 0 && self.tail.is_empty() {
                 self.prepare()?;
             }
+            if self.is_held(cx) {
+                return self.poll_flush(cx, to);
+            }
             if self.has_unwritten() {
                 ready!(self.poll_write(cx, to)).map_err(PumpError::Write)?;
             } else if self.source_ended {
@@ -127,11 +145,32 @@ impl Pump {
             } else if let Poll::Ready(filled) = self.poll_fill(cx, from) {
                 filled?;
             } else {
-                // What a layer below has accepted must not wait for what comes next.
-                return match to.poll_flush(cx) {
-                    Poll::Ready(Err(error)) => Poll::Ready(Err(PumpError::Write(error))),
-                    _ => Poll::Pending,
-                };
+                return self.poll_flush(cx, to);
+            }
+        }
+    }
+
+    /// What a layer below has accepted must not wait for what comes next. Never ready but with an
+    /// error.
+    fn poll_flush<B: Stream>(
+        &self,
+        cx: &mut Context<'_>,
+        to: &mut B,
+    ) -> Poll<Result<(), PumpError>> {
+        match to.poll_flush(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(PumpError::Write(error))),
+            _ => Poll::Pending,
+        }
+    }
+
+    #[inline]
+    fn is_held(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(throttle) = &mut self.throttle else { return false };
+        match throttle.poll(cx) {
+            Poll::Pending => true,
+            Poll::Ready(was_held) => {
+                self.progressed |= was_held;
+                false
             }
         }
     }
@@ -153,6 +192,9 @@ impl Pump {
 
     /// A message that has ended may still wait to be flushed.
     pub(super) fn waits_for(&self) -> WaitsFor {
+        if self.held_until().is_some() {
+            return WaitsFor::Throttle;
+        }
         let for_sink = self.has_unwritten() || self.source_ended;
         if for_sink { WaitsFor::Sink } else { WaitsFor::Source }
     }
@@ -169,80 +211,6 @@ impl Pump {
 
     fn has_unwritten(&self) -> bool {
         self.out_at < self.out.len() || self.payload > 0 || !self.tail.is_empty()
-    }
-
-    /// Turns buffered input into payload, with its framing around it.
-    fn prepare(&mut self) -> Result<(), PumpError> {
-        let available = self.input.as_ref().map_or(0, Input::len);
-        let mut announced = 0;
-        match &mut self.source {
-            Source::Length(remaining) => {
-                let take = usize::try_from(*remaining).map_or(available, |r| r.min(available));
-                *remaining -= take as u64;
-                self.source_ended = *remaining == 0;
-                (self.payload, self.consumed) = (take, take);
-            }
-            Source::UntilClose => (self.payload, self.consumed) = (available, available),
-            Source::Chunked(decoder) => {
-                let Some(input) = &mut self.input else { return Ok(()) };
-                let decoded = decoder.decode(input.data_mut()).map_err(PumpError::Framing)?;
-                self.source_ended = decoded.done;
-                (self.payload, self.consumed) = (decoded.payload, decoded.consumed);
-                announced = decoder.announced();
-            }
-        }
-        self.body_bytes += self.payload as u64;
-        // A chunk too large is refused when it says so, before its bytes are waited for.
-        if self.body_bytes.saturating_add(announced) > self.body_bytes_max {
-            return Err(PumpError::TooLarge);
-        }
-        self.frame();
-        Ok(())
-    }
-
-    /// Writes the sink's framing around the payload, and copies a small payload behind the head.
-    fn frame(&mut self) {
-        if self.out_at == self.out.len() {
-            self.out.clear();
-            self.out_at = 0;
-        }
-        if self.sink == Sink::Chunked && self.payload > 0 {
-            let mut digits = [0; 18];
-            self.out.extend_from_slice(chunk_header(self.payload, &mut digits));
-            self.tail = CHUNK_END;
-        }
-        if self.payload <= COALESCE_BYTES_MAX && (self.out_at < self.out.len() || self.source_ended)
-        {
-            if let Some(input) = &self.input {
-                self.out.extend_from_slice(&input.data()[..self.payload]);
-            }
-            self.out.extend_from_slice(self.tail);
-            self.tail = b"";
-            self.payload = 0;
-            self.release(0);
-            if self.source_ended {
-                self.end_sink();
-            }
-        } else if self.payload == 0 {
-            // Framing without payload: part of a chunk's header, say.
-            self.release(0);
-        }
-    }
-
-    /// The last chunk and the trailer section, once everything before them stands in `out`.
-    fn end_sink(&mut self) {
-        if self.sink != Sink::Chunked {
-            return;
-        }
-        self.sink = Sink::Identity;
-        match &self.source {
-            Source::Chunked(decoder) if !decoder.trailers().is_empty() => {
-                self.out.extend_from_slice(b"0\r\n");
-                self.out.extend_from_slice(decoder.trailers());
-                self.out.extend_from_slice(b"\r\n");
-            }
-            _ => self.out.extend_from_slice(LAST_CHUNK),
-        }
     }
 
     fn poll_write<B: Stream>(&mut self, cx: &mut Context<'_>, to: &mut B) -> Poll<io::Result<()>> {

@@ -18,9 +18,10 @@ pub(super) const HIDDEN_DOTS: &str =
 
 /// What a request has come to.
 pub(super) enum Found<'e> {
-    Route(&'e RouteConfig),
+    /// The index of the route.
+    Route(usize),
     /// A browser asks whether a page may send a request that this route would serve.
-    Preflight(&'e RouteConfig, &'e Cors),
+    Preflight(usize, &'e Cors),
 }
 
 impl<'e, R: Runtime> Exchange<'e, R> {
@@ -48,10 +49,10 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             && let Some(index) = router.find(routes, listener, &announced)
             && let Some(cors) = routes[index].policy.as_ref().and_then(|p| p.cors.as_ref())
         {
-            return Ok(Found::Preflight(&routes[index], cors));
+            return Ok(Found::Preflight(index, cors));
         }
         if let Some(index) = router.find(routes, listener, &asked) {
-            return Ok(Found::Route(&routes[index]));
+            return Ok(Found::Route(index));
         }
         let methods = router.methods(routes, listener, &asked);
         if methods.is_empty() {

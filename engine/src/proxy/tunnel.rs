@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use super::throttle::Throttle;
 use crate::access_log::OpenLine;
+use crate::admission::Lease;
 use crate::metrics::Timeout;
 use crate::runtime::{Instant, Runtime, Stream, Transport};
 use crate::shard::{Buffers, Class, Connection, Input, Shard, TunnelPlace};
@@ -23,14 +25,20 @@ use crate::upstream::Backend;
 /// Reads and writes of one direction before others get their turn.
 const TURNS_MAX: usize = 16;
 
+/// How much of a tunnel quotas of bytes may not know of.
+const SETTLE_BYTES: u64 = 1 << 20;
+
 /// A tunnel that was agreed on and is not served yet.
 pub struct Tunnel<R: Runtime> {
     backend: Transport<R::Stream>,
     up: Half,
     down: Half,
-    armed: bool,
+    /// Until when bytes were held back when the timer was last armed.
+    armed_for: Option<Option<Instant>>,
     idle_timeout: Duration,
     record: Record,
+    /// Bytes that moved and that quotas were not told of yet.
+    unsettled: u64,
 }
 
 /// What is told of a tunnel when it is over.
@@ -43,6 +51,8 @@ pub(super) struct Record {
     pub(super) line: Option<OpenLine>,
     pub(super) target: Arc<Backend>,
     pub(super) place: TunnelPlace,
+    /// What limits count for as long as it lasts.
+    pub(super) lease: Option<Lease>,
 }
 
 /// How a tunnel ended.
@@ -55,22 +65,24 @@ enum End {
 }
 
 impl<R: Runtime> Tunnel<R> {
-    /// `down` was read behind the backend's head; what was read behind the client's is given
-    /// later, with [`Tunnel::give`].
+    /// `read` was read behind the backend's head; what was read behind the client's is given
+    /// later, with [`Tunnel::give`]. `throttles` are for what goes up and down.
     pub(super) fn new(
         backend: Transport<R::Stream>,
-        down: Option<Input>,
+        read: Option<Input>,
         idle_timeout: Duration,
         mut record: Record,
+        [throttle_up, throttle_down]: [Option<Throttle>; 2],
     ) -> Self {
         record.place.open();
-        let (up, down) = (Half::new(None), Half::new(down));
-        Self { backend, up, down, armed: false, idle_timeout, record }
+        let (up, mut down) = (Half::new(throttle_up), Half::new(throttle_down));
+        down.give(read);
+        Self { backend, up, down, armed_for: None, idle_timeout, record, unsettled: 0 }
     }
 
     /// Hands over what the client sent behind its head.
     pub(super) fn give(&mut self, up: Option<Input>) {
-        self.up.pending = up;
+        self.up.give(up);
     }
 
     /// Serves the tunnel to its end, which is that of both connections.
@@ -79,6 +91,7 @@ impl<R: Runtime> Tunnel<R> {
         let in_flight = target.go_on();
         let end = poll_fn(|cx| self.poll(cx, shard, &mut client)).await;
         drop(in_flight);
+        self.settle(shard);
         self.tell(shard);
         if end == End::Broken {
             client.stream.abort();
@@ -101,9 +114,12 @@ impl<R: Runtime> Tunnel<R> {
             _ if shard.tunnels.are_cut() => return Poll::Ready(End::Broken),
             _ => {}
         }
-        if moved || !self.armed {
-            self.armed = true;
-            client.timer.arm(shard.runtime.now() + self.idle_timeout);
+        // Time for which a limit holds bytes back is nobody's silence.
+        let held = self.up.held_until().max(self.down.held_until());
+        if moved || self.armed_for != Some(held) {
+            self.armed_for = Some(held);
+            let now = shard.runtime.now();
+            client.timer.arm(held.map_or(now, |until| until.max(now)) + self.idle_timeout);
         }
         client.timer.poll_expired(cx).map(|()| {
             shard.metrics.record_timeout(Timeout::Tunnel);
@@ -124,7 +140,19 @@ impl<R: Runtime> Tunnel<R> {
         metrics.tunnel_bytes_out.add(down);
         self.record.bytes_in += up;
         self.record.bytes_out += down;
+        self.unsettled += up + down;
+        if self.unsettled >= SETTLE_BYTES {
+            self.settle(shard);
+        }
         true
+    }
+
+    /// Tells quotas of what has moved.
+    fn settle(&mut self, shard: &Shard<R>) {
+        let bytes = std::mem::take(&mut self.unsettled);
+        if let Some(lease) = self.record.lease.as_ref().filter(|_| bytes > 0) {
+            lease.settle_bytes(bytes, shard.runtime.now());
+        }
     }
 
     fn tell(&self, shard: &Shard<R>) {
@@ -149,6 +177,8 @@ struct Half {
     class: Class,
     /// Bytes written since they were last asked for.
     moved: u64,
+    /// What holds its bytes back.
+    throttle: Option<Throttle>,
 }
 
 /// ```text
@@ -162,8 +192,28 @@ enum Phase {
 }
 
 impl Half {
-    fn new(pending: Option<Input>) -> Self {
-        Self { pending, phase: Phase::Open, unflushed: false, class: Class::Medium, moved: 0 }
+    fn new(throttle: Option<Throttle>) -> Self {
+        let (phase, class) = (Phase::Open, Class::Medium);
+        Self { pending: None, phase, unflushed: false, class, moved: 0, throttle }
+    }
+
+    /// Something to write, which was read.
+    fn give(&mut self, read: Option<Input>) {
+        if let (Some(throttle), Some(read)) = (&mut self.throttle, &read) {
+            throttle.charge(read.len() as u64);
+        }
+        self.pending = read;
+    }
+
+    fn held_until(&self) -> Option<Instant> {
+        self.throttle.as_ref().and_then(Throttle::until)
+    }
+
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.throttle {
+            None => Poll::Ready(()),
+            Some(throttle) => throttle.poll(cx).map(drop),
+        }
     }
 
     fn take_moved(&mut self) -> u64 {
@@ -179,6 +229,9 @@ impl Half {
         to: &mut B,
     ) -> Poll<io::Result<()>> {
         for _ in 0..TURNS_MAX {
+            if self.poll_held(cx).is_pending() {
+                return self.poll_idle(cx, to);
+            }
             ready!(self.poll_write(cx, to))?;
             match self.phase {
                 Phase::Open => ready!(self.poll_read(cx, buffers, from, to))?,
@@ -222,17 +275,21 @@ impl Half {
             Poll::Ready(Ok(count)) => {
                 input.filled(count);
                 self.class = if input.is_full() { Class::Large } else { Class::Medium };
-                self.pending = Some(input);
+                self.give(Some(input));
             }
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => {
-                if self.unflushed {
-                    ready!(to.poll_flush(cx))?;
-                    self.unflushed = false;
-                }
-                return Poll::Pending;
-            }
+            Poll::Pending => return self.poll_idle(cx, to),
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// There is nothing to write for now: what was written has to get out. Never ready but with an
+    /// error.
+    fn poll_idle<B: Stream>(&mut self, cx: &mut Context<'_>, to: &mut B) -> Poll<io::Result<()>> {
+        if self.unflushed {
+            ready!(to.poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Pending
     }
 }

@@ -88,6 +88,8 @@ mod tests {
             target: RouteTarget::Control,
             auth: Auth::None,
             limits: Vec::new(),
+            cost: 1,
+            cost_header: None,
             tiers: Vec::new(),
             upgrade,
             connect,

@@ -16,6 +16,8 @@ fn route(listener: Option<usize>, host: Option<&str>, path: &str) -> RouteConfig
         target: RouteTarget::Upstream(0),
         auth: Auth::None,
         limits: vec![],
+        cost: 1,
+        cost_header: None,
         tiers: vec![],
         upgrade: Upgrades::default(),
         connect: false,

@@ -198,6 +198,8 @@ impl Engine {
         let pages = Some(self.pages_path.as_path());
         let snapshot = Snapshot::build(next, generation, &mut current.registry, pages)
             .map_err(|error| error.to_string())?;
+        // Before a shard has to.
+        snapshot.subjects(&self.table);
         current.snapshot = Arc::new(snapshot);
         Ok(Arc::clone(&current.snapshot))
     }

@@ -41,7 +41,7 @@ impl ShardHandle {
             cpu: self.cpu.and_then(|cpu| u32::try_from(cpu).ok()),
             connections: metrics.connections_open.get(),
             requests: metrics.requests.total(),
-            limited: metrics.limit_refused.get(),
+            limited: metrics.limits.sum(|limit| &limit.refused),
             errors: metrics.server_errors(),
             bytes_in: metrics.bytes_in.get(),
             bytes_out: metrics.bytes_out.get(),

@@ -224,6 +224,8 @@ async fn flush_log<R: Runtime>(shard: Rc<Shard<R>>) {
 impl<R: Runtime> Shard<R> {
     fn new(runtime: R, setup: ShardSetup) -> Self {
         let timers = Timers::new(runtime.now());
+        let (table, metrics) = (&setup.table, &setup.metrics);
+        let snapshot = ShardSnapshot::new(Arc::clone(&setup.snapshot), setup.id, table, metrics);
         let shard = Self {
             id: setup.id,
             pool: Pool::new(&timers),
@@ -236,10 +238,7 @@ impl<R: Runtime> Shard<R> {
             table: setup.table,
             tunnels: Tunnels::new(Arc::clone(&setup.metrics)),
             metrics: setup.metrics,
-            snapshot: RefCell::new(Rc::new(ShardSnapshot::new(
-                Arc::clone(&setup.snapshot),
-                setup.id,
-            ))),
+            snapshot: RefCell::new(Rc::new(snapshot)),
             blocks: RefCell::new(None),
             log: RefCell::new(setup.log),
             date: DateCache::default(),
@@ -269,7 +268,8 @@ impl<R: Runtime> Shard<R> {
 
     fn install(&self, snapshot: Arc<Snapshot>) {
         self.keep_addresses(&snapshot);
-        *self.snapshot.borrow_mut() = Rc::new(ShardSnapshot::new(snapshot, self.id));
+        let snapshot = ShardSnapshot::new(snapshot, self.id, &self.table, &self.metrics);
+        *self.snapshot.borrow_mut() = Rc::new(snapshot);
         // Parked connections get its idle timeout at once.
         self.parked_sweep.arm(self.runtime.now());
     }

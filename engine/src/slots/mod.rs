@@ -56,12 +56,20 @@ pub use table::{SlotTable, Tenure};
 /// Whom limits count, whichever they are: the keyed hash of an address, a key, a user. It is made
 /// once for a request, or before it; each limit makes its own tag of it. Two subjects are taken for
 /// one with a probability of 2^-64, which no caller can influence without the table's secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubjectHash(u64);
 
 impl SubjectHash {
     pub const fn as_u64(self) -> u64 {
         self.0
+    }
+
+    /// Both together, in this order. Their bits are random to everybody outside, so that cheap mixing
+    /// keeps pairs apart.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        let mixed = (self.0.rotate_left(23) ^ other.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        Self(mixed ^ mixed >> 29)
     }
 
     /// Names the counter that a limit keeps for this subject. A bijection for each limit, so that

@@ -24,6 +24,8 @@ pub struct Expectations {
     pub audience: Option<String>,
     /// Tolerance for `exp` and `nbf`, in seconds; at most [`LEEWAY_MAX_S`] counts.
     pub leeway_s: u64,
+    /// Names of claims to keep in [`Claims::others`], whatever else they mean.
+    pub kept: Vec<String>,
 }
 
 /// The claims of a token whose signature was right. Texts are non-empty, at most 256 bytes and
@@ -49,11 +51,21 @@ pub struct Claims {
     pub issued_at_s: Option<u64>,
     /// `jti`.
     pub token_id: Option<String>,
+    /// Claims by name, as text, that [`Expectations::kept`] asks for: those that are usable texts,
+    /// booleans, or whole numbers below 2^53. Others are left out.
+    pub others: Vec<(String, String)>,
+}
+
+impl Claims {
+    /// A claim that was asked for.
+    pub fn other(&self, name: &str) -> Option<&str> {
+        self.others.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// Reads the claims; names that mean nothing here are ignored (RFC 7519 section 4), but their
 /// values still have to be proper JSON. `null` is not an absent claim.
-pub(super) fn parse(text: &[u8]) -> Result<Claims, TokenError> {
+pub(super) fn parse(text: &[u8], kept: &[String]) -> Result<Claims, TokenError> {
     let object = Object::parse(text).ok_or(TokenError::Json(TokenPart::Claims))?;
     Ok(Claims {
         subject: parse_text(&object, "sub")?,
@@ -68,7 +80,19 @@ pub(super) fn parse(text: &[u8]) -> Result<Claims, TokenError> {
         not_before_s: parse_date(&object, "nbf", f64::ceil)?,
         issued_at_s: parse_date(&object, "iat", f64::floor)?,
         token_id: parse_text(&object, "jti")?,
+        others: kept.iter().filter_map(|name| parse_other(&object, name)).collect(),
     })
+}
+
+fn parse_other(object: &Object, name: &str) -> Option<(String, String)> {
+    let value = match object.get(name)? {
+        Json::Bool(value) => value.to_string(),
+        Json::Number(value) if value.fract() == 0.0 && value.abs() < DATE_MAX_S => {
+            value.to_string()
+        }
+        value => usable_text(value, "").ok()?,
+    };
+    Some((name.to_owned(), value))
 }
 
 fn parse_text(object: &Object, name: &'static str) -> Result<Option<String>, TokenError> {

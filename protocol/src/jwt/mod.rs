@@ -40,7 +40,7 @@ pub fn verify(
     let parts = jws::Parts::split(token)?;
     parts.check_header(key)?;
     parts.check_signature(key)?;
-    let claims = claims::parse(&parts.decoded_claims()?)?;
+    let claims = claims::parse(&parts.decoded_claims()?, &expect.kept)?;
     claims::check(&claims, expect, now_unix_s)?;
     Ok(claims)
 }

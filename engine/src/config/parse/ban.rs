@@ -23,8 +23,10 @@ const DEFAULT: LadderRules = LadderRules {
 };
 
 /// The ladder of a limit that counts by `key`; `None` when it cannot be one, which is reported.
-pub(super) fn ban(node: &Node<'_>, key: Option<LimitKey>) -> Option<Ladder> {
-    if key.is_some_and(|key| key == LimitKey::Certificate) {
+pub(super) fn ban(node: &Node<'_>, key: Option<&[LimitKey]>) -> Option<Ladder> {
+    let shuts_out =
+        |key: &[LimitKey]| matches!(key, [LimitKey::Address | LimitKey::Key | LimitKey::User]);
+    if key.is_some_and(|key| !shuts_out(key)) {
         node.fault(
             "who is banned is refused everything; only a limit whose key is \"address\", \"key\" \
              or \"user\" alone can do that",

@@ -1,4 +1,4 @@
-//! `[engine]`, `[control]`, `[http]`, `[access_log]` and `[[listener]]`.
+//! `[engine]`, `[control]`, `[access_log]` and `[[listener]]`.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -12,11 +12,10 @@ use super::super::node::Node;
 use super::super::scalar::{self, DURATION_MAX};
 use super::super::suggest::did_you_mean;
 use super::super::{
-    AccessLog, ControlConfig, EngineConfig, ForwardPath, HttpConfig, ListenerConfig, RuntimeChoice,
-    ServerTlsConfig, Shards, WatchdogAction,
+    AccessLog, ControlConfig, EngineConfig, ListenerConfig, RuntimeChoice, ServerTlsConfig, Shards,
+    WatchdogAction,
 };
 use super::forwarding::{proxy_protocol, trusted_proxies};
-use super::policy::forward_path;
 use super::{CONTROL, tls};
 
 /// Linux counts CPUs in sets of 1,024 (sched_setaffinity(2)).
@@ -27,9 +26,7 @@ const SLOTS_MIN: usize = 16;
 const SLOTS_MAX: usize = 1 << 28;
 /// What fits `sun_path` with its final zero (unix(7)).
 const SOCKET_BYTES_MAX: usize = 107;
-const CONNECTIONS_MAX: usize = 1 << 20;
-/// What fits the count of one entry (`crate::shard::AddressTable`).
-const CONNECTIONS_PER_ADDRESS_MAX: u32 = 32_768;
+pub(super) const CONNECTIONS_MAX: usize = 1 << 20;
 /// Stands where the file has no valid address; never seen outside, for the file is refused.
 pub(super) const PLACEHOLDER: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
@@ -37,9 +34,6 @@ pub(super) const PLACEHOLDER: SocketAddr =
 pub(super) const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=DURATION_MAX;
 /// Where zero turns it off.
 pub(super) const TIMEOUT_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=DURATION_MAX;
-/// A gigabyte a second: whoever asks for more asks for nobody.
-const BODY_RATE_MAX: u64 = 1 << 30;
-
 /// Shards show each second that they turn.
 const WATCHDOG: RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(3600);
 const WATCHDOG_ACTIONS: [(&str, WatchdogAction); 2] =
@@ -63,28 +57,6 @@ impl Default for EngineConfig {
 impl Default for ControlConfig {
     fn default() -> Self {
         Self { address: None, socket: PathBuf::from("/run/weir/weir.sock"), sample_api: false }
-    }
-}
-
-impl Default for HttpConfig {
-    fn default() -> Self {
-        Self {
-            head_bytes_max: 16 << 10,
-            target_bytes_max: 8 << 10,
-            fields_max: 100,
-            body_bytes_max: 1 << 30,
-            head_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(30),
-            body_rate_min: 100,
-            abort_on_close: false,
-            idle_timeout: Duration::from_secs(75),
-            requests_per_connection: 10_000,
-            connections_per_address: 0,
-            forward_path: ForwardPath::AsWritten,
-            tunnel_idle_timeout: Duration::from_secs(3600),
-            tunnels_per_shard: 16_384,
-            trace: false,
-        }
     }
 }
 
@@ -215,55 +187,6 @@ fn socket(table: &mut Table<'_>) -> Option<PathBuf> {
         ));
     }
     Some(path)
-}
-
-pub(super) fn http(table: Option<Table<'_>>) -> HttpConfig {
-    let default = HttpConfig::default();
-    let Some(mut table) = table else { return default };
-    let head_bytes_max =
-        bytes(&mut table, "head_bytes_max", 256..=65_536).unwrap_or(default.head_bytes_max);
-    let http = HttpConfig {
-        head_bytes_max,
-        // A target lies within its head.
-        target_bytes_max: bytes(&mut table, "target_bytes_max", 16..=head_bytes_max)
-            .unwrap_or(default.target_bytes_max.min(head_bytes_max)),
-        fields_max: table.integer("fields_max", 1..=128).unwrap_or(default.fields_max),
-        body_bytes_max: table
-            .take("body_bytes_max")
-            .and_then(|node| node.size(&(0..=i64::MAX.unsigned_abs())))
-            .unwrap_or(default.body_bytes_max),
-        head_timeout: table.duration("head_timeout", TIMEOUT).unwrap_or(default.head_timeout),
-        body_timeout: table.duration("body_timeout", TIMEOUT).unwrap_or(default.body_timeout),
-        body_rate_min: table
-            .take("body_rate_min")
-            .and_then(|node| node.size(&(0..=BODY_RATE_MAX)))
-            .unwrap_or(default.body_rate_min),
-        abort_on_close: table.boolean("abort_on_close").unwrap_or(default.abort_on_close),
-        idle_timeout: table.duration("idle_timeout", TIMEOUT).unwrap_or(default.idle_timeout),
-        requests_per_connection: table
-            .integer("requests_per_connection", 1..=u32::MAX)
-            .unwrap_or(default.requests_per_connection),
-        connections_per_address: table
-            .integer("connections_per_address", 0..=CONNECTIONS_PER_ADDRESS_MAX)
-            .unwrap_or(default.connections_per_address),
-        forward_path: forward_path(&mut table).unwrap_or(default.forward_path),
-        tunnel_idle_timeout: table
-            .duration("tunnel_idle_timeout", TIMEOUT)
-            .unwrap_or(default.tunnel_idle_timeout),
-        tunnels_per_shard: table
-            .integer("tunnels_per_shard", 0..=CONNECTIONS_MAX)
-            .unwrap_or(default.tunnels_per_shard),
-        trace: table.boolean("trace").unwrap_or(default.trace),
-    };
-    table.finish();
-    http
-}
-
-fn bytes(table: &mut Table<'_>, key: &'static str, range: RangeInclusive<usize>) -> Option<usize> {
-    let wide = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
-    let range = wide(*range.start())..=wide(*range.end());
-    let bytes = table.take(key)?.size(&range)?;
-    usize::try_from(bytes).ok()
 }
 
 pub(super) fn access_log(table: Option<Table<'_>>) -> AccessLog {

@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::document::{Report, Table};
 use super::fault::{Fault, Faults, Position, Quoted};
-use super::{Auth, Config, LimitKey, PathPattern, RouteConfig, RouteTarget, Upgrades};
+use super::{Auth, Config, PathPattern, RouteConfig, RouteTarget, Upgrades};
 
 mod access;
 mod ban;
@@ -15,6 +15,7 @@ mod cors;
 mod engine;
 mod fields;
 mod forwarding;
+mod http;
 mod identity;
 mod limit;
 mod policy;
@@ -103,7 +104,7 @@ fn syntax(report: &Report<'_>, text: &str, error: &toml::de::Error) {
 fn assemble(mut document: Table<'_>, variable: Variable<'_>) -> Config {
     let engine = engine::engine(document.table("engine"));
     let (control, control_tls) = engine::control(document.table("control"));
-    let http = engine::http(document.table("http"));
+    let http = http::http(document.table("http"));
     let forwarding = forwarding::forwarding(document.table("forwarding"));
     let access_log = engine::access_log(document.table("access_log"));
     let access = document.take("access").and_then(|node| access::access(&node));
@@ -116,12 +117,13 @@ fn assemble(mut document: Table<'_>, variable: Variable<'_>) -> Config {
     let (tiers, tier_names) = identity::tiers(document.table("tiers"));
     let jwt = identity::jwt(document.table("jwt"), variable);
     let keys = identity::keys(document.tables("key"), &tier_names, variable);
-    let (limits, limit_names) = limit::limits(document.tables("limit"));
+    let (limits, limit_names) = limit::limits(document.tables("limit"), &tiers, &tier_names);
     let (upstreams, upstream_names) = upstream::upstreams(document.tables("upstream"));
     let references = route::References {
         listeners: &listener_names,
         upstreams: &upstream_names,
         limits: &limit_names,
+        limit_configs: &limits,
         tiers: &tier_names,
         has_jwt: jwt.is_some(),
         has_keys: !keys.is_empty(),
@@ -168,7 +170,7 @@ impl Config {
         if self.routes.iter().any(is_same) {
             return;
         }
-        let by_address = |index: &usize| self.limits[*index].key == LimitKey::Address;
+        let by_address = |index: &usize| self.limits[*index].is_by_address();
         self.routes.push(RouteConfig {
             listener,
             host: None,
@@ -177,6 +179,8 @@ impl Config {
             target: RouteTarget::Control,
             auth: Auth::None,
             limits: (0..self.limits.len()).filter(by_address).collect(),
+            cost: 1,
+            cost_header: None,
             tiers: Vec::new(),
             forward_path: self.http.forward_path,
             policy: None,

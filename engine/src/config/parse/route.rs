@@ -1,17 +1,22 @@
 //! `[[route]]`, where the other parts of the file meet.
 
+use weir_protocol::http::{FieldId, is_token};
+
 use super::super::document::Table;
+use super::super::fault::Quoted;
 use super::super::names::Names;
 use super::super::node::Node;
 use super::super::scalar;
 use super::super::{
-    Auth, ForwardPath, LIMITS_PER_ROUTE_MAX, PathPattern, RouteConfig, RouteTarget,
+    Auth, ForwardPath, LIMITS_PER_ROUTE_MAX, LimitConfig, PathPattern, RouteConfig, RouteTarget,
 };
 use super::access::access;
 use super::conditions::conditions;
 use super::policy::{forward_path, policy};
 use super::redirect::redirect;
 use super::{CONTROL, tunnel};
+
+const FIELD_NAME_BYTES_MAX: usize = 128;
 
 const AUTH_WORDS: [(&str, Auth); 4] =
     [("none", Auth::None), ("api_key", Auth::ApiKey), ("jwt", Auth::Jwt), ("any", Auth::Any)];
@@ -21,6 +26,7 @@ pub(super) struct References<'n> {
     pub(super) listeners: &'n Names,
     pub(super) upstreams: &'n Names,
     pub(super) limits: &'n Names,
+    pub(super) limit_configs: &'n [LimitConfig],
     pub(super) tiers: &'n Names,
     pub(super) has_jwt: bool,
     pub(super) has_keys: bool,
@@ -61,13 +67,16 @@ fn route<'d>(mut table: Table<'d>, references: &References<'_>) -> (RouteConfig,
     let comparable = listener != Some(None) && host != Some(None) && pattern.is_some();
     // One that fits whatever would replace it, so that a faulty path is reported once.
     let pattern = pattern.unwrap_or(PathPattern::Prefix("/".to_owned()));
+    let limits = table.take("limits").map_or(Vec::new(), |node| route_limits(&node, references));
     let route = RouteConfig {
         listener: listener.flatten(),
         host: host.flatten(),
         conditions: conditions(&mut table),
         target: route_target(&mut table, &pattern, references),
         auth: table.take("auth").map_or(Auth::None, |node| route_auth(&node, references)),
-        limits: table.take("limits").map_or(Vec::new(), |node| route_limits(&node, references)),
+        cost: table.take("cost").and_then(|node| cost(&node, &limits, references)).unwrap_or(1),
+        cost_header: table.take("cost_header").and_then(|node| cost_header(&node)),
+        limits,
         tiers: table.take("tiers").map_or(Vec::new(), |node| references.tiers.find_all(&node)),
         upgrade: tunnel::upgrades(&mut table),
         connect: tunnel::connect(&mut table, &pattern),
@@ -76,7 +85,7 @@ fn route<'d>(mut table: Table<'d>, references: &References<'_>) -> (RouteConfig,
         access: table.take("access").and_then(|node| access(&node)),
         path: pattern,
     };
-    table.not_yet(&["cache", "cost", "mirror"]);
+    table.not_yet(&["cache", "mirror"]);
     table.finish();
     (route, path.filter(|_| comparable))
 }
@@ -123,4 +132,35 @@ fn route_limits(node: &Node<'_>, references: &References<'_>) -> Vec<usize> {
         ));
     }
     limits
+}
+
+/// What a request costs: no more than each of the route's limits can admit at once.
+fn cost(node: &Node<'_>, limits: &[usize], references: &References<'_>) -> Option<u64> {
+    let cost = node.integer(&(0..=u64::from(u32::MAX)))?;
+    let limits = limits.iter().map(|index| &references.limit_configs[*index]);
+    for limit in limits {
+        if let Some(most) = limit.cost_max().filter(|most| *most < cost) {
+            let name = Quoted(&limit.name);
+            node.fault(format_args!(
+                "the limit {name} never admits more than {most} at once; a cost of {cost} would \
+                 be refused for ever"
+            ));
+        }
+    }
+    Some(cost)
+}
+
+fn cost_header(node: &Node<'_>) -> Option<String> {
+    let name = node.text()?;
+    if !is_token(name) || name.len() > FIELD_NAME_BYTES_MAX {
+        let name = Quoted(name);
+        node.fault(format_args!("{name} is no field's name; write \"X-Request-Cost\", say"));
+        return None;
+    }
+    if FieldId::of(name.as_bytes()) != FieldId::Other {
+        let name = Quoted(name);
+        node.fault(format_args!("{name} has a meaning of its own; choose another field"));
+        return None;
+    }
+    Some(name.to_ascii_lowercase())
 }

@@ -54,6 +54,7 @@ fn the_least_file_has_every_default() {
             tunnel_idle_timeout: seconds(3600),
             tunnels_per_shard: 16_384,
             trace: false,
+            rate_limit_fields: true,
         }
     );
     assert_eq!(
@@ -126,6 +127,8 @@ fn default_upstream_and_route() {
             target: RouteTarget::Upstream(0),
             auth: Auth::None,
             limits: Vec::new(),
+            cost: 1,
+            cost_header: None,
             tiers: Vec::new(),
             forward_path: ForwardPath::AsWritten,
             policy: None,
@@ -143,12 +146,14 @@ fn default_limit_key_and_jwt() {
          [[key]]\nname = \"alice\"\nkey_env = \"SECRET\"\n\
          [jwt]\nsecret_env = \"SECRET\"\n",
     );
+    let rate = Rate { count: 2, window: seconds(10) };
     assert_eq!(
         config.limits,
         [LimitConfig {
             name: "a".to_owned(),
-            key: LimitKey::Address,
-            rate: LimitRate::Fixed(Rate { count: 2, window: seconds(10) }),
+            key: vec![LimitKey::Address],
+            rate: LimitRate::Fixed(Allowance::SlidingWindow(rate)),
+            overrides: Vec::new(),
             dry_run: false,
             ban: None,
             on_full: OnFull::Refuse,
@@ -180,6 +185,7 @@ fn the_sample_shows_the_defaults() {
         "name = ",
         "tier = ",
         "user = ",
+        "cost_header = ",
     ];
     let blocks = ["sha256", "algorithms", "secret_env", "issuer", "audience", "leeway"];
     let policies = [
@@ -208,7 +214,7 @@ fn the_sample_shows_the_defaults() {
         assert_eq!(config, sample, "{key}");
         switched += 1;
     }
-    assert_eq!(switched, 52, "keys shown with their defaults");
+    assert_eq!(switched, 54, "keys shown with their defaults");
 }
 
 #[test]

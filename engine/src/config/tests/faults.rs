@@ -5,6 +5,7 @@ use super::{parse, parse_with_least};
 
 mod callers;
 mod forwarding;
+mod limits;
 mod policy;
 mod routing;
 mod watchdog;
@@ -292,7 +293,6 @@ address = "0.0.0.0:8080"
 name = "per-address"
 key = "address"
 rate = "100/1m"
-algorithm = "strict"
 
 [[upstream]]
 name = "api"
@@ -309,14 +309,8 @@ cache = { ttl = "30s" }
 "#;
     let faults = parse(text).unwrap_err().to_string();
     let lines: Vec<&str> = faults.lines().collect();
-    let expected = [
-        (8, "strict"),
-        (12, "least_connections"),
-        (13, "breaker"),
-        (14, "queue"),
-        (17, "weight"),
-        (21, "cache"),
-    ];
+    let expected =
+        [(11, "least_connections"), (12, "breaker"), (13, "queue"), (16, "weight"), (20, "cache")];
     assert_eq!(lines.len(), expected.len(), "{faults}");
     for (line, (number, word)) in lines.iter().zip(expected) {
         assert!(line.starts_with(&format!("weir.toml:{number}:")), "{line}");

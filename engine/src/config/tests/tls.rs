@@ -182,5 +182,5 @@ fn expired_certificates_are_told_of_and_not_refused() {
 #[test]
 fn a_limit_may_count_certificates() {
     let config = right("[[limit]]\nname = \"a\"\nkey = \"certificate\"\nrate = \"2/10s\"\n");
-    assert_eq!(config.limits[0].key, LimitKey::Certificate);
+    assert_eq!(config.limits[0].key, [LimitKey::Certificate]);
 }

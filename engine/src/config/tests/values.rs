@@ -171,31 +171,6 @@ fn jwt_secret_from_a_file_loses_its_line_end() {
 }
 
 #[test]
-fn limits_as_written() {
-    let config = right(
-        r#"
-[[limit]]
-name = "a"
-key = "address"
-rate = "1048574/1d"
-algorithm = "sliding_window"
-callers = "all"
-on_full = "admit"
-dry_run = true
-[[limit]]
-name = "u"
-key = "user"
-rate = "tier"
-"#,
-    );
-    let limit = &config.limits[0];
-    let rate = Rate { count: 1_048_574, window: Duration::from_secs(86_400) };
-    assert_eq!(limit.rate, LimitRate::Fixed(rate));
-    assert_eq!((limit.callers, limit.on_full, limit.dry_run), (Callers::All, OnFull::Admit, true));
-    assert_eq!((config.limits[1].key, config.limits[1].rate), (LimitKey::User, LimitRate::Tier));
-}
-
-#[test]
 fn health_can_be_off_default_or_quick() {
     let upstream = |health: &str| {
         let text = format!(
@@ -290,6 +265,8 @@ fn control_route(path: PathPattern) -> RouteConfig {
         target: RouteTarget::Control,
         auth: Auth::None,
         limits: Vec::new(),
+        cost: 1,
+        cost_header: None,
         tiers: Vec::new(),
         forward_path: ForwardPath::AsWritten,
         policy: None,

@@ -53,6 +53,8 @@ pub(in crate::proxy) struct Additions<'a> {
     /// The request's, where answers tell it.
     pub(in crate::proxy) request_id: Option<&'a [u8]>,
     pub(in crate::proxy) forwarding: &'a Forwarding,
+    /// The field in which the backend reports the request's cost, which is for the gateway only.
+    pub(in crate::proxy) cost_header: Option<&'a str>,
     /// What the route changes.
     pub(in crate::proxy) policy: Option<ResponsePolicy<'a>>,
 }
@@ -70,7 +72,8 @@ pub(in crate::proxy) fn write_response<D: Deref<Target = str>>(
     write_status_line(out, head.status, reason);
     let forwarded = |field: &&Field<'_>| {
         let ours = (!standings.is_empty() && is_rate_limit_field(field.name))
-            || (field.id == FieldId::XRequestId && additions.request_id.is_some());
+            || (field.id == FieldId::XRequestId && additions.request_id.is_some())
+            || additions.cost_header.is_some_and(|name| field.name.eq_ignore_ascii_case(name));
         is_forwarded_response_field(field, head, plan)
             && !ours
             && !is_hop_by_hop(field, &head.connection)

@@ -70,8 +70,13 @@ fn answered(response: &str, method: &Method<'_>, client: Version, persistent: bo
     let mut store = FieldStore::new();
     let head = parse_response(response.as_bytes(), &mut store, &LIMITS, method).unwrap();
     let plan = ResponsePlan::new(head.body, client, persistent);
-    let additions =
-        Additions { standings: &[], request_id: None, forwarding: &DEFAULTS, policy: None };
+    let additions = Additions {
+        standings: &[],
+        request_id: None,
+        forwarding: &DEFAULTS,
+        cost_header: None,
+        policy: None,
+    };
     let mut out = Vec::new();
     write_response(&mut out, &head, plan, &additions, || "now");
     String::from_utf8(out).unwrap()
@@ -139,7 +144,8 @@ fn a_backends_allowances_give_way_to_the_gateways() {
     let written = |standings: &[Standing<'_>]| {
         let mut out = Vec::new();
         let forwarding = &forwarding("");
-        let additions = Additions { standings, request_id: None, forwarding, policy: None };
+        let additions =
+            Additions { standings, request_id: None, forwarding, cost_header: None, policy: None };
         write_response(&mut out, &head, plan, &additions, || "now");
         String::from_utf8(out).unwrap()
     };

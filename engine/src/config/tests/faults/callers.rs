@@ -1,4 +1,4 @@
-//! Faults in `[tiers]`, `[[limit]]`, `[jwt]` and `[[key]]`.
+//! Faults in `[tiers]`, `[jwt]` and `[[key]]`.
 
 use super::super::parse_with_least;
 use super::check;
@@ -40,63 +40,6 @@ fn tiers() {
                digits, \"-\", \"_\" or \".\""],
         ),
     ]);
-}
-
-#[test]
-fn limits() {
-    let limit = |rest: &str| format!("[[limit]]\nname = \"a\"\n{rest}");
-    let fault = |rest: &str| {
-        let faults = parse_with_least(&limit(rest)).expect_err(rest).to_string();
-        faults.replace("weir.toml:", "")
-    };
-    let cases = [
-        (
-            "key = \"header:x-team\"\nrate = \"1/s\"",
-            "11:7: \"key\" in [[limit]]: \"header:...\" is not available yet in this version; use \
-             \"address\" or \"key\" or \"user\" or \"certificate\"",
-        ),
-        (
-            "key = \"route\"\nrate = \"1/s\"",
-            "11:7: \"key\" in [[limit]]: \"route\" is not available yet in this version; use \
-             \"address\" or \"key\" or \"user\" or \"certificate\"",
-        ),
-        (
-            "key = [\"key\", \"address\"]\nrate = \"1/s\"",
-            "11:7: \"key\" in [[limit]]: a list of keys is not available yet in this version; use \
-             one of them",
-        ),
-        (
-            "key = \"adress\"\nrate = \"1/s\"",
-            "11:7: \"key\" in [[limit]]: \"adress\" must be \"address\" or \"key\" or \"user\" or \"certificate\"; \
-             did you mean \"address\"?",
-        ),
-        (
-            "key = \"user\"",
-            "9:1: [[limit]] has no \"rate\"; add one, such as rate = \"100/1m\" or rate = \"tier\"",
-        ),
-        (
-            "key = \"address\"\nrate = \"tier\"",
-            "12:8: \"rate\" in [[limit]]: a limit by address is charged before the caller's tier \
-             is known; write a rate, such as \"100/1m\"",
-        ),
-        (
-            "key = \"user\"\nrate = \"1/s\"\nalgorithm = \"token_bucket\"",
-            "13:13: \"algorithm\" in [[limit]]: \"token_bucket\" is not available yet in this \
-             version; use \"sliding_window\"",
-        ),
-        (
-            "key = \"user\"\nrate = \"1/s\"\ncallers = \"all\"",
-            "13:11: \"callers\" in [[limit]]: only a limit with key = \"address\" chooses its \
-             callers; remove it",
-        ),
-        (
-            "key = \"user\"\nrate = \"1/s\"\non_full = \"drop\"",
-            "13:11: \"on_full\" in [[limit]]: \"drop\" must be \"refuse\" or \"admit\"",
-        ),
-    ];
-    for (rest, expected) in cases {
-        assert_eq!(fault(rest), expected);
-    }
 }
 
 #[test]

@@ -35,7 +35,8 @@ fn shared(fields: &str, policy: ResponsePolicy<'_>) -> String {
     let mut out = Vec::new();
     let policy = Some(policy);
     let forwarding = &forwarding("");
-    let additions = Additions { standings: &[], request_id: None, forwarding, policy };
+    let additions =
+        Additions { standings: &[], request_id: None, forwarding, cost_header: None, policy };
     write_response(&mut out, &head, plan, &additions, || "now");
     let text = String::from_utf8(out).unwrap();
     text.split_once("Date: d\r\n").unwrap().1.replace("\r\n", "|")

@@ -138,7 +138,8 @@ fn answers_get_an_id_and_via_by_choice() {
     let plan = ResponsePlan::new(head.body, Version::Http11, true);
     let written = |request_id, lines| {
         let forwarding = &forwarding(lines);
-        let additions = Additions { standings: &[], request_id, forwarding, policy: None };
+        let additions =
+            Additions { standings: &[], request_id, forwarding, cost_header: None, policy: None };
         let mut out = Vec::new();
         write_response(&mut out, &head, plan, &additions, || "now");
         String::from_utf8(out).unwrap()

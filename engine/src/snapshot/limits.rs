@@ -1,0 +1,211 @@
+//! Limits as admission uses them.
+
+use weir_protocol::limit::fields::{self, Standing};
+use weir_protocol::limit::meter::MeterError;
+
+use super::SnapshotError;
+use crate::admission::Refusal;
+use crate::config::{
+    Allowance, Callers, Config, LimitConfig, LimitKey, LimitRate, OnFull, RouteConfig, Unit,
+};
+use crate::slots::Policy;
+
+/// A limit ready to be charged.
+pub struct Limit {
+    pub name: String,
+    /// What is counted apart; never empty.
+    pub key: Box<[LimitKey]>,
+    pub charges: Charges,
+    pub dry_run: bool,
+    pub on_full: OnFull,
+    pub callers: Callers,
+    rates: Rates,
+    /// In the order of the configuration's.
+    overrides: Box<[Quota]>,
+}
+
+/// What a request is charged for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charges {
+    /// What its route costs, and later what its backend reports.
+    Cost,
+    /// One, which comes back with its end.
+    Permit,
+    /// Its bytes, once they are known; one of them before.
+    Bytes,
+    /// The bytes of its bodies, while they move.
+    Pace,
+}
+
+enum Rates {
+    Fixed(Quota),
+    /// Indexed by tier.
+    Tiers(Box<[Option<Quota>]>),
+}
+
+/// An allowance as the slot table and the answers want it.
+#[derive(Debug, Clone, Copy)]
+pub struct Quota {
+    pub policy: Policy,
+    window_s: Option<u64>,
+}
+
+/// The limits of a route by when they are charged, each in the route's order.
+#[derive(Debug, Default)]
+pub struct RouteLimits {
+    /// Indices of those by address with `callers = "all"`.
+    pub everybody: Box<[usize]>,
+    /// Of those by address that count callers without a valid credential.
+    pub anonymous: Box<[usize]>,
+    pub others: Box<[usize]>,
+}
+
+impl Limit {
+    /// The allowance of a caller of `tier`; `None` when the limit goes by tier and there is none.
+    pub fn quota(&self, tier: Option<usize>) -> Option<&Quota> {
+        match &self.rates {
+            Rates::Fixed(quota) => Some(quota),
+            Rates::Tiers(quotas) => quotas.get(tier?)?.as_ref(),
+        }
+    }
+
+    /// The refusal of a request that may come back in so long. Nobody knows when a permit comes
+    /// back.
+    pub(crate) fn refusal(&self, retry_after_ns: u64) -> Refusal<'_> {
+        let retry_after_ns = match self.charges {
+            Charges::Permit => 1_000_000_000,
+            Charges::Cost | Charges::Bytes | Charges::Pace => retry_after_ns,
+        };
+        Refusal::LimitExceeded { limit: &self.name, retry_after_ns }
+    }
+
+    /// The allowance of the configuration's override with this index.
+    pub fn overriding(&self, index: usize) -> Option<&Quota> {
+        self.overrides.get(index)
+    }
+
+    pub fn has_overrides(&self) -> bool {
+        !self.overrides.is_empty()
+    }
+}
+
+impl Quota {
+    /// What an answer says of it.
+    pub fn standing<'s>(&self, limit: &'s Limit, remaining: u64, reset_ns: u64) -> Standing<'s> {
+        let meter = self.policy.meter();
+        Standing {
+            name: &limit.name,
+            quota: meter.limit(),
+            unit: match limit.charges {
+                Charges::Cost => fields::Unit::Requests,
+                Charges::Permit => fields::Unit::ConcurrentRequests,
+                Charges::Bytes | Charges::Pace => fields::Unit::ContentBytes,
+            },
+            window_s: self.window_s,
+            remaining,
+            reset_ns,
+        }
+    }
+}
+
+impl RouteLimits {
+    pub(super) fn new(route: &RouteConfig, limits: &[LimitConfig]) -> Self {
+        let of = |wanted: Option<Callers>| {
+            let chosen = |index: &usize| {
+                let limit = &limits[*index];
+                limit.is_by_address().then_some(limit.callers) == wanted
+            };
+            route.limits.iter().copied().filter(chosen).collect()
+        };
+        Self {
+            everybody: of(Some(Callers::All)),
+            anonymous: of(Some(Callers::Anonymous)),
+            others: of(None),
+        }
+    }
+}
+
+/// The limits that ban, by when it is known whom.
+#[derive(Debug, Default)]
+pub struct BanLimits {
+    /// Indices of those by address.
+    pub addresses: Box<[usize]>,
+    /// Of those by key or user.
+    pub callers: Box<[usize]>,
+}
+
+impl BanLimits {
+    pub(super) fn new(limits: &[LimitConfig]) -> Self {
+        let of = |by_address: bool| {
+            let bans = |(index, limit): (usize, &LimitConfig)| {
+                let bans = limit.ban.is_some() && !limit.dry_run;
+                (bans && limit.is_by_address() == by_address).then_some(index)
+            };
+            limits.iter().enumerate().filter_map(bans).collect()
+        };
+        Self { addresses: of(true), callers: of(false) }
+    }
+}
+
+pub(super) fn compile(config: &Config) -> Result<Vec<Limit>, SnapshotError> {
+    let limit = |limit: &LimitConfig| {
+        compile_limit(limit)
+            .map_err(|source| SnapshotError::Limit { name: limit.name.clone(), source })
+    };
+    config.limits.iter().map(limit).collect()
+}
+
+fn compile_limit(limit: &LimitConfig) -> Result<Limit, MeterError> {
+    let quota = |allowance: &Allowance| {
+        let meter = allowance.meter()?;
+        let policy = Policy::new(&limit.name, meter);
+        let ladder = limit.ban.filter(|_| !limit.dry_run);
+        let policy = ladder.map_or(policy, |ladder| policy.with_ladder(ladder));
+        Ok::<_, MeterError>(Quota { policy, window_s: meter.window_s() })
+    };
+    Ok(Limit {
+        name: limit.name.clone(),
+        key: limit.key.clone().into(),
+        charges: charges(limit),
+        dry_run: limit.dry_run,
+        on_full: limit.on_full,
+        callers: limit.callers,
+        rates: match &limit.rate {
+            LimitRate::Fixed(allowance) => Rates::Fixed(quota(allowance)?),
+            LimitRate::Tiers(tiers) => {
+                let tiers = tiers.iter().map(|tier| tier.as_ref().map(quota).transpose());
+                Rates::Tiers(tiers.collect::<Result<_, _>>()?)
+            }
+        },
+        overrides: limit
+            .overrides
+            .iter()
+            .map(|other| quota(&other.allowance))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+/// All allowances of a limit are of one algorithm; a quota's may count different units, and then
+/// requests are what all count.
+fn charges(limit: &LimitConfig) -> Charges {
+    match limit.allowances().next() {
+        Some(Allowance::Concurrency { .. }) => Charges::Permit,
+        Some(Allowance::ByteRate { .. }) => Charges::Pace,
+        Some(Allowance::Quota { unit: Unit::Bytes, .. }) => Charges::Bytes,
+        _ => Charges::Cost,
+    }
+}
+
+/// The claims that limits count by.
+pub(super) fn claims(config: &Config) -> Vec<String> {
+    let parts = config.limits.iter().flat_map(|limit| &limit.key);
+    let mut names: Vec<String> = parts
+        .filter_map(|part| match part {
+            LimitKey::Claim(name) => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
