@@ -49,6 +49,7 @@ fn status_text(status: &Status) -> String {
         ("config", format!("{}, generation {}", status.config_path, status.config_generation)),
         ("listeners", status.listeners.join(", ")),
         ("ledger", status.ledger.clone()),
+        ("live table", status.live_table.clone()),
         ("slots", format!("{} of {} used", status.slots_used, status.slots_capacity)),
         ("panics", panics(status)),
     ];

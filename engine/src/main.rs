@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use weir_engine::config::Config;
 use weir_engine::demo::{self, DemoPorts};
+use weir_engine::ledger::copies_on_write;
 use weir_engine::runtime::os;
 use weir_engine::server::{self, Launch};
 use weir_engine::tls::SelfSigned;
@@ -135,6 +136,14 @@ fn check(path: &Path) -> ExitCode {
 fn warn(config: &Config) {
     for warning in config.warnings(os::wall()) {
         eprintln!("weir: {warning}");
+    }
+    let ledger = &config.engine.ledger;
+    if let Some(filesystem) = copies_on_write(ledger) {
+        eprintln!(
+            "weir: the ledger {} is on {filesystem}, which copies on write: room for it cannot be \
+             kept, and a full disk stops the copies of counts",
+            ledger.display()
+        );
     }
 }
 

@@ -18,6 +18,7 @@ pub mod ports;
 pub mod process;
 pub mod sandbox;
 pub mod setup;
+mod shared_memory;
 pub mod stall;
 pub mod tls;
 pub mod token;

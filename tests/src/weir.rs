@@ -9,6 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::process::{Finished, Process};
+use crate::shared_memory::SharedMemory;
 use crate::wait;
 use crate::{binaries, client, ports, sandbox};
 
@@ -107,7 +108,8 @@ impl Launch {
         std::fs::write(&config_path, &config).expect("writes the configuration");
         let process = spawn(self.surroundings.command(&config_path), &config)?;
         let surroundings = self.surroundings;
-        Ok(Weir { process: Some(process), names, config, surroundings, config_path, folder })
+        let left = SharedMemory::of(folder.path());
+        Ok(Weir { process: Some(process), names, config, surroundings, config_path, left, folder })
     }
 }
 
@@ -120,6 +122,8 @@ pub struct Weir {
     config: String,
     surroundings: Surroundings,
     config_path: PathBuf,
+    /// Goes after the process and before the folder.
+    left: SharedMemory,
     folder: TempDir,
 }
 
@@ -156,6 +160,14 @@ impl Weir {
 
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The table in shared memory of its ledger, which is there while it runs and after a kill.
+    ///
+    /// # Panics
+    /// When it has no ledger.
+    pub fn live_table(&self) -> PathBuf {
+        self.left.tables().next().expect("a ledger")
     }
 
     pub fn config_path(&self) -> &Path {

@@ -7,6 +7,8 @@ use weir_tests::{on_both_runtimes, wait};
 
 on_both_runtimes!(
     kill_9_under_load_loses_no_count,
+    a_hundred_kills_lose_no_count_and_invent_none,
+    a_lost_live_table_costs_what_was_not_synced,
     a_used_up_limit_stays_used_up_after_kill_9_and_after_a_stop,
     an_idle_gateway_ends_in_order_at_once,
     sigterm_answers_what_is_in_flight_and_exits_0,
@@ -71,6 +73,92 @@ fn kill_9_under_load_loses_no_count(runtime: Runtime) {
     assert!(admitted <= LIMIT, "{admitted} were admitted");
     assert!(admitted >= LIMIT - 3 * CLIENTS, "{admitted} were admitted");
     assert!(backend.requests() <= LIMIT, "{} reached the backend", backend.requests());
+}
+
+/// How often the gateway is killed; `WEIR_KILLS` says another number.
+fn kills() -> u64 {
+    std::env::var("WEIR_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(100)
+}
+
+/// What was counted, by what is left of the limit for one more request; which counts too.
+fn counted(weir: &Weir, limit: usize) -> usize {
+    let answer = client::get(weir.address("main"), "/", &[]);
+    assert_eq!(answer.status, 200);
+    let left = answer.get("x-ratelimit-remaining").expect("the limit's standing");
+    limit - 1 - left.parse::<usize>().expect("a number")
+}
+
+/// After each of the kills, at instants that a seed chooses, what was answered has been counted,
+/// and nothing that was never asked.
+fn a_hundred_kills_lose_no_count_and_invent_none(runtime: Runtime) {
+    const LIMIT: usize = 1_000_000;
+    const CLIENTS: usize = 4;
+    let backend = Backend::text("ok");
+    let mut weir = limited(runtime, &backend, LIMIT).shards("2").start();
+    let (asked, answered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let mut draw = 0x9E37_79B9_7F4A_7C15_u64;
+    for kill in 1..=kills() {
+        // xorshift: a seeded instant, counted in answers so that no clock has a part in it.
+        draw ^= draw << 13;
+        draw ^= draw >> 7;
+        draw ^= draw << 17;
+        let wanted = answered.load(Ordering::SeqCst) + usize::try_from(draw % 60).expect("small");
+        let address = weir.address("main");
+        std::thread::scope(|scope| {
+            for _ in 0..CLIENTS {
+                scope.spawn(|| ask(address, &asked, &answered));
+            }
+            wait::until("some were answered", || answered.load(Ordering::SeqCst) >= wanted);
+            weir.kill();
+        });
+        weir.restart();
+        let (least, most) = (answered.load(Ordering::SeqCst), asked.load(Ordering::SeqCst));
+        let found = counted(&weir, LIMIT);
+        assert!(found >= least, "kill {kill}: {found} counted, {least} answered");
+        assert!(found <= most, "kill {kill}: {found} counted, {most} asked");
+        // The question itself.
+        asked.fetch_add(1, Ordering::SeqCst);
+        answered.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Asks until the gateway goes away.
+fn ask(weir: std::net::SocketAddr, asked: &AtomicUsize, answered: &AtomicUsize) {
+    let Ok(mut client) = Client::try_connect(weir) else { return };
+    loop {
+        asked.fetch_add(1, Ordering::SeqCst);
+        if client.try_send(client::request("GET", "/", &[], b"")).is_err() {
+            return;
+        }
+        match client.try_response("GET").map(|response| response.status) {
+            Ok(200) => drop(answered.fetch_add(1, Ordering::SeqCst)),
+            Ok(other) => panic!("{other}"),
+            Err(_) => return,
+        }
+    }
+}
+
+/// As after a loss of power: shared memory is gone, the disk has what it acknowledged.
+fn a_lost_live_table_costs_what_was_not_synced(runtime: Runtime) {
+    let backend = Backend::text("ok");
+    let mut weir = limited(runtime, &backend, 100_000).engine("sync_interval = \"100ms\"").start();
+    let mut client = Client::connect(weir.address("main"));
+    (0..7).for_each(|_| assert_eq!(client.get("/", &[]).status, 200));
+    let syncs = weir.metric("weir_ledger_syncs_total");
+    // One may have been under way when the last request was counted.
+    wait::until("they are on the disk", || {
+        assert_eq!(client::get(weir.address("main"), "/", &[]).status, 200);
+        weir.metric("weir_ledger_syncs_total") >= syncs + 2
+    });
+    assert_eq!(weir.metric("weir_ledger_sync_failures_total"), 0);
+    weir.kill();
+    std::fs::remove_file(weir.live_table()).expect("it was left");
+    weir.restart();
+    let found = counted(&weir, 100_000);
+    assert!(found >= 7, "{found}");
+    assert!(weir.process().stderr().contains("not closed in order"), "it says so");
+    assert!(weir.terminate().status.success());
+    assert!(!weir.live_table().exists());
 }
 
 fn a_used_up_limit_stays_used_up_after_kill_9_and_after_a_stop(runtime: Runtime) {

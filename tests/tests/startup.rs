@@ -172,7 +172,7 @@ fn a_ledger_that_cannot_be_trusted() {
             bytes[at..at + 4].copy_from_slice(&7_u32.to_le_bytes());
         }
     });
-    expect_line(&other_version, &["counters", "format version 7", "reads version 1"]);
+    expect_line(&other_version, &["counters", "format version 7", "reads version 2"]);
     let damaged = refused_ledger(|bytes| {
         bytes[30] ^= 1;
         bytes[2048 + 30] ^= 1;

@@ -32,6 +32,7 @@ fn status() -> Status {
         draining: false,
         listeners: vec!["public 0.0.0.0:8080".to_owned(), "control 127.0.0.1:5000".to_owned()],
         ledger: "/var/lib/weir".to_owned(),
+        live_table: "tmpfs".to_owned(),
         slots_used: 3,
         slots_capacity: 65_536,
         panics: 1,
@@ -49,6 +50,7 @@ rings      4 cooperative, 0 plain
 config     /etc/weir.toml, generation 2
 listeners  public 0.0.0.0:8080, control 127.0.0.1:5000
 ledger     /var/lib/weir
+live table tmpfs
 slots      3 of 65536 used
 panics     1, the last in weir-shard-0: panic at a.rs:1: no
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::fault::{Fault, Faults};
 use super::scalar::Span;
-use super::{AccessLog, Config, ControlConfig, EngineConfig, RuntimeChoice, Shards};
+use super::{AccessLog, Config, ControlConfig, EngineConfig, LiveTable, RuntimeChoice, Shards};
 
 impl Config {
     /// Whether `next` can replace this configuration in a running engine.
@@ -23,12 +23,14 @@ impl Config {
     }
 
     /// Each key that only a restart changes, with its value as a reader would write it.
-    fn fixed(&self) -> [(&'static str, String); 11] {
+    fn fixed(&self) -> [(&'static str, String); 12] {
         let EngineConfig {
             shards,
             runtime,
             ledger,
             slots,
+            live_table,
+            sync_interval: _,
             drain_timeout,
             connections_per_shard,
             watchdog: _,
@@ -39,6 +41,11 @@ impl Config {
             RuntimeChoice::Auto => "\"auto\"",
             RuntimeChoice::Glommio => "\"glommio\"",
             RuntimeChoice::Epoll => "\"epoll\"",
+        };
+        let live_table = match live_table {
+            LiveTable::Auto => "\"auto\"",
+            LiveTable::Tmpfs => "\"tmpfs\"",
+            LiveTable::File => "\"file\"",
         };
         let shards = match shards {
             Shards::Auto => "\"auto\"".to_owned(),
@@ -56,6 +63,7 @@ impl Config {
             ("\"runtime\" in [engine]", runtime.to_owned()),
             ("\"ledger\" in [engine]", format!("{ledger:?}")),
             ("\"slots\" in [engine]", slots.to_string()),
+            ("\"live_table\" in [engine]", live_table.to_owned()),
             ("\"drain_timeout\" in [engine]", format!("\"{}\"", Span(drain_timeout))),
             ("\"connections_per_shard\" in [engine]", connections_per_shard.to_string()),
             ("\"output\" in [access_log]", output),

@@ -44,6 +44,7 @@ pub use tls::{ClientAuth, ClientTlsConfig, ServerTlsConfig, TlsVersion};
 pub use upgrades::Upgrades;
 
 use crate::access::AccessList;
+pub use crate::ledger::LiveTable;
 
 /// The most limits one route may name, so that admission keeps a request's charges in place.
 pub const LIMITS_PER_ROUTE_MAX: usize = 8;
@@ -69,7 +70,7 @@ pub struct Config {
     pub routes: Vec<RouteConfig>,
 }
 
-/// What only a restart can change, but for the watchdog.
+/// What only a restart can change, but for the watchdog and the sync interval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineConfig {
     pub shards: Shards,
@@ -78,6 +79,10 @@ pub struct EngineConfig {
     pub ledger: PathBuf,
     /// Slots of the limit table: a power of two, 64 bytes each. Default 65,536.
     pub slots: usize,
+    /// Where the live table is. Default `Auto`.
+    pub live_table: LiveTable,
+    /// What a power loss may cost of counts: 100 ms to 60 s. Default 1 s.
+    pub sync_interval: Duration,
     /// How long SIGTERM waits for requests in flight. Default 30 s.
     pub drain_timeout: Duration,
     /// Connections one shard holds at once; one more is answered 503. Default 32,768.

@@ -24,7 +24,7 @@ pub enum LedgerError {
     )]
     OtherLedger { dir: PathBuf },
     #[error(
-        "cannot reserve {bytes} bytes for {}: {source}; free space there or lower `slots`",
+        "cannot reserve {bytes} bytes for {}: {source}; make room there or lower `slots`",
         path.display()
     )]
     NoRoom { path: PathBuf, bytes: u64, source: io::Error },
@@ -69,12 +69,6 @@ pub enum LedgerError {
     Journal(#[from] JournalError),
     #[error("the system gave no randomness for the ledger's hash key")]
     Random,
-    #[error(
-        "an earlier sync of {} failed, so its counts on the disk cannot be trusted; check the disk \
-         and restart weir",
-        path.display()
-    )]
-    SyncFailed { path: PathBuf },
 }
 
 impl LedgerError {

@@ -1,21 +1,11 @@
-//! The ledger's files: folder, lock, and `counters` with its header.
+//! The ledger's folder and its lock, and which boot this is.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 
-use memmap2::{MmapOptions, MmapRaw};
-
-use super::disk::reserve;
-use super::header::{Header, HeaderFault, PAGE_BYTES};
-use super::{BootId, LedgerError, file_bytes};
-
-/// Creates the folder for its owner only, unless it is there.
-pub(super) fn make_folder(dir: &Path) -> Result<(), LedgerError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|source| LedgerError::io("create", dir, source))
-}
+use super::{BootId, LedgerError};
 
 /// Takes the folder's lock and leaves this process's id in it, for the error of whoever comes next.
 /// The lock ends with the returned file, and with the process however it ends.
@@ -60,127 +50,15 @@ pub(super) fn check_same_lock(dir: &Path, lock: &File) -> Result<(), LedgerError
     }
 }
 
-pub(super) fn exists(path: &Path) -> Result<bool, LedgerError> {
-    path.try_exists().map_err(|source| LedgerError::io("look at", path, source))
-}
-
-/// Makes `counters` whole under another name first: what has the final name is never half made.
-pub(super) fn create(
-    dir: &Path,
-    path: &Path,
-    bytes: u64,
-    header: &Header,
-) -> Result<(), LedgerError> {
-    let draft = dir.join("counters.new");
-    let made = create_draft(&draft, bytes, header).and_then(|()| {
-        let renamed = fs::rename(&draft, path).and_then(|()| File::open(dir)?.sync_all());
-        renamed.map_err(|source| LedgerError::io("create", path, source))
-    });
-    if made.is_err() {
-        // The first error is the one to tell; a draft that stays is replaced next time.
-        let _ = fs::remove_file(&draft);
-    }
-    made
-}
-
-fn create_draft(draft: &Path, bytes: u64, header: &Header) -> Result<(), LedgerError> {
-    let failed = |source| LedgerError::io("create", draft, source);
-    let file = private().create(true).truncate(true).open(draft).map_err(failed)?;
-    // Every block now: a write to a mapped hole on a full disk would be a SIGBUS.
-    reserve(&file, bytes).map_err(|source| LedgerError::NoRoom {
-        path: draft.to_owned(),
-        bytes,
-        source,
-    })?;
-    file.write_all_at(&header.encode(), header.copy_at() as u64)
-        .and_then(|()| file.sync_all())
-        .map_err(failed)
+/// Zeros where the kernel does not tell: then every opening counts as a new boot.
+pub(super) fn boot_id() -> BootId {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    u128::from_str_radix(&digits, 16).map(u128::to_be_bytes).unwrap_or_default()
 }
 
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
     options
-}
-
-/// The open `counters` file.
-pub(super) struct Counters {
-    path: PathBuf,
-    file: File,
-}
-
-impl Counters {
-    pub(super) fn open(path: PathBuf) -> Result<Self, LedgerError> {
-        match private().open(&path) {
-            Ok(file) => Ok(Self { path, file }),
-            Err(source) => Err(LedgerError::io("open", &path, source)),
-        }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(super) fn read_header(&self) -> Result<Header, LedgerError> {
-        let mut page = [0; PAGE_BYTES];
-        // From the start, whatever was read before; a file cut short reads as zeros.
-        let mut filled = 0;
-        while filled < PAGE_BYTES {
-            match self.file.read_at(&mut page[filled..], filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(LedgerError::io("read", &self.path, source)),
-            }
-        }
-        let path = || self.path.clone();
-        Header::choose(&page).map_err(|fault| match fault {
-            HeaderFault::NotALedger => LedgerError::NotALedger { path: path() },
-            HeaderFault::OtherVersion(found) => LedgerError::OtherVersion { path: path(), found },
-            HeaderFault::OtherLayout => LedgerError::OtherLayout { path: path() },
-            HeaderFault::Damaged => LedgerError::Damaged { path: path() },
-        })
-    }
-
-    /// Refuses a file that is not as long as its header says, or not as large as configured.
-    pub(super) fn check(
-        &self,
-        header: &Header,
-        slots: usize,
-        bytes: u64,
-    ) -> Result<(), LedgerError> {
-        let metadata = self.file.metadata();
-        let metadata = metadata.map_err(|s| LedgerError::io("look at", &self.path, s))?;
-        let (found, path) = (metadata.len(), self.path.clone());
-        let promised = usize::try_from(header.slots).ok().and_then(file_bytes);
-        match promised {
-            None => Err(LedgerError::Damaged { path }),
-            Some(expected) if found != expected => {
-                Err(LedgerError::WrongSize { path, found, expected })
-            }
-            Some(expected) if expected != bytes => {
-                Err(LedgerError::OtherSlots { path, found: header.slots, configured: slots })
-            }
-            Some(_) => Ok(()),
-        }
-    }
-
-    pub(super) fn map(&self) -> Result<MmapRaw, LedgerError> {
-        let mapped = MmapOptions::new().map_raw(&self.file);
-        mapped.map_err(|source| LedgerError::io("map", &self.path, source))
-    }
-
-    /// Writes a copy of the header and waits until the disk has it.
-    pub(super) fn write_header(&self, header: &Header) -> Result<(), LedgerError> {
-        let written = self.file.write_all_at(&header.encode(), header.copy_at() as u64);
-        let written = written.and_then(|()| self.file.sync_data());
-        written.map_err(|source| LedgerError::io("write", &self.path, source))
-    }
-}
-
-/// Zeros where the kernel does not tell: then every opening counts as a new boot.
-pub(super) fn boot_id() -> BootId {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
-    u128::from_str_radix(&digits, 16).map(u128::to_be_bytes).unwrap_or_default()
 }

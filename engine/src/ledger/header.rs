@@ -4,23 +4,25 @@
 //! ```text
 //!  0 magic (8)        8 version (4)       12 layout (4)       16 slots (8)
 //! 24 hash key (16)   40 epoch base, Unix ns (8)               48 boot id (16)
-//! 64 clock offset (8)  72 generation (8)  80 clean (8)        88 CRC32C of 0..88 (4)
+//! 64 clock offset (8)  72 generation (8)  80 clean (8)        88 identity (16)
+//! 104 written at, Unix ns (8)  112 blocks (8)  120 revisions (8)
+//! 128 CRC32C of 0..128 (4)
 //! ```
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::{BootId, LedgerError};
+use super::{BootId, Identity, LedgerError};
 use crate::runtime::{Instant, UnixNanos};
 
-/// The header's page, before the first slot.
+/// The header's page, before the first block.
 pub(super) const PAGE_BYTES: usize = 4096;
 /// Where the copies begin: in different sectors.
 const COPIES_AT: [usize; 2] = [0, 2048];
-const COPY_BYTES: usize = 92;
-const CRC_AT: usize = 88;
+const COPY_BYTES: usize = 132;
+const CRC_AT: usize = 128;
 
 const MAGIC: [u8; 8] = *b"WEIRLEDG";
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// Whatever changes the meaning of a slot's bytes changes this text, and its checksum the layout.
 const LAYOUT: &[u8] = b"64: tag word ban strikes admitted refused policy shape; groups of 8, two \
     from the tag's halves; then 64 for each: its name; words by shape: sliding window 24 20 20; \
@@ -40,6 +42,21 @@ pub(super) struct Header {
     /// Counts the headers written; the valid copy with the higher one holds.
     pub(super) generation: u64,
     pub(super) clean: bool,
+    /// Of this ledger and no other: names its live table, and is part of every block's checksum.
+    pub(super) identity: Identity,
+    /// When this header was written.
+    pub(super) written_at: UnixNanos,
+    /// Of what the disk had acknowledged before this header was written.
+    pub(super) tally: Tally,
+}
+
+/// How much there is in the blocks that follow the header, at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Tally {
+    /// Blocks that have a copy.
+    pub(super) blocks: u64,
+    /// The revisions of the newest copies, added up.
+    pub(super) revisions: u64,
 }
 
 /// Why a page holds no usable header.
@@ -59,8 +76,11 @@ impl Header {
         now: Instant,
         boot_id: BootId,
     ) -> Result<Self, LedgerError> {
-        let mut hash_key = [0; 16];
-        SystemRandom::new().fill(&mut hash_key).map_err(|_| LedgerError::Random)?;
+        let (mut hash_key, mut identity) = ([0; 16], [0; 16]);
+        let filled = [&mut hash_key, &mut identity].map(|bytes| SystemRandom::new().fill(bytes));
+        if filled.iter().any(Result::is_err) {
+            return Err(LedgerError::Random);
+        }
         Ok(Self {
             slots: slots as u64,
             hash_key,
@@ -69,19 +89,20 @@ impl Header {
             clock_offset_ns: 0,
             generation: 0,
             clean: true,
+            identity,
+            written_at: wall,
+            tally: Tally::default(),
         })
+    }
+
+    /// The one that is written next, in the place of the older copy.
+    pub(super) const fn next(&self, written_at: UnixNanos) -> Self {
+        Self { generation: self.generation.wrapping_add(1), written_at, ..*self }
     }
 
     /// Where this header goes: in the place of the older copy.
     pub(super) const fn copy_at(&self) -> usize {
         COPIES_AT[if self.generation.is_multiple_of(2) { 0 } else { 1 }]
-    }
-
-    /// A name for a new ledger that tells nothing of its hash key.
-    pub(super) fn identity(&self) -> [u8; 16] {
-        let named = [b"weir ledger ".as_slice(), &self.hash_key].concat();
-        let digest = ring::digest::digest(&ring::digest::SHA256, &named);
-        std::array::from_fn(|byte| digest.as_ref()[byte])
     }
 
     pub(super) fn encode(&self) -> [u8; COPY_BYTES] {
@@ -97,6 +118,10 @@ impl Header {
         put(64, &self.clock_offset_ns.to_le_bytes());
         put(72, &self.generation.to_le_bytes());
         put(80, &u64::from(self.clean).to_le_bytes());
+        put(88, &self.identity);
+        put(104, &self.written_at.0.to_le_bytes());
+        put(112, &self.tally.blocks.to_le_bytes());
+        put(120, &self.tally.revisions.to_le_bytes());
         let crc = crc32c::crc32c(&bytes[..CRC_AT]);
         bytes[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -150,6 +175,12 @@ fn decode(bytes: &[u8]) -> Result<Header, HeaderFault> {
         clock_offset_ns: i64::from_le_bytes(field(bytes, 64)),
         generation: u64::from_le_bytes(field(bytes, 72)),
         clean: u64::from_le_bytes(field(bytes, 80)) == 1,
+        identity: field(bytes, 88),
+        written_at: UnixNanos(u64::from_le_bytes(field(bytes, 104))),
+        tally: Tally {
+            blocks: u64::from_le_bytes(field(bytes, 112)),
+            revisions: u64::from_le_bytes(field(bytes, 120)),
+        },
     })
 }
 
@@ -159,6 +190,6 @@ fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     field
 }
 
-fn layout() -> u32 {
+pub(super) fn layout() -> u32 {
     crc32c::crc32c(LAYOUT)
 }

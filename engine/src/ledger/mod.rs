@@ -1,162 +1,170 @@
 //! What outlives the process: the counters, and the [`journal`].
 //!
 //! A ledger is a folder with a `lock` file, held by `flock` for as long as anything uses the
-//! counters; `counters`: a header page and the slots of the [`SlotTable`], mapped shared; and the
-//! folder of the journal.
+//! counters, and `counters`: checksummed copies of the [`SlotTable`]. The table itself, the live
+//! one, is a map of a file on tmpfs, so that no shard ever waits for a disk; without room there, of
+//! `counters.live` in the ledger's folder. The journal has a folder of its own.
 //!
 //! What it promises:
-//! - `kill -9` loses nothing that was counted: the counts are in the page cache when the answer
-//!   leaves. A slot that was changing hands at that moment is freed at the next opening.
-//! - Power loss loses what was counted since the last [`Ledger::sync`] and may keep an older count
-//!   for one slot than for another, never half a slot: a slot lies within one disk sector.
-//!
-//! Here the file itself is the live table. Under heavy load on a large table, the kernel's
-//! write-back of a mapped file now and then delays a shard by milliseconds; a live table on tmpfs
-//! with checksummed copies in the file is the form that replaces this one.
+//! - `kill -9` loses nothing that was counted: the live table outlives the process. A slot that was
+//!   changing hands at that moment is freed at the next opening.
+//! - Power loss loses what was counted since the last round of copies that the disk acknowledged,
+//!   and may keep an older count for one slot than for another, never half a slot.
+//! - A torn or damaged copy is noticed and reported; the one before it is used, or none.
 //!
 //! Invariant: a ledger that cannot be trusted is refused and left as it is.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
-use crate::runtime::{Instant, UnixNanos, os};
-use crate::slots::{GROUP_SLOTS, Mapping, Recovered, SlotTable, TableClock, table_bytes};
+use crate::runtime::{Instant, UnixNanos};
+use crate::slots::{Mapping, Recovered, SlotTable};
 
+mod block;
+mod copies;
+mod copy;
+mod counters;
 pub mod disk;
 mod error;
 mod files;
 mod header;
 pub mod journal;
+mod lines;
+mod live;
+pub mod offline;
+mod opening;
+mod room;
+mod sigbus;
+mod standing;
 
 #[cfg(test)]
 mod tests;
 
+use copies::{Copies, SLICE_BLOCKS};
+use copy::Acknowledged;
+use counters::Counters;
 use disk::RealFolder;
 pub use error::LedgerError;
-use files::Counters;
-use header::{Header, PAGE_BYTES};
-use journal::{Journal, JournalHandle, Options, Repair, Report, Task};
+use journal::{Journal, JournalHandle, Task};
+use live::Live;
+pub use live::{LivePlace, LiveTable};
+pub use opening::{Damage, Opening, Origin};
+pub use room::copies_on_write;
+pub use standing::Standing;
+
+/// What a ledger is opened with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// A power of two; an existing ledger must have that many.
+    pub slots: usize,
+    pub live_table: LiveTable,
+    /// A folder on tmpfs.
+    pub shared_memory: PathBuf,
+}
+
+impl Settings {
+    /// With the host's own shared memory.
+    pub fn new(slots: usize, live_table: LiveTable) -> Self {
+        Self { slots, live_table, shared_memory: PathBuf::from("/dev/shm") }
+    }
+}
 
 /// An open ledger.
 pub struct Ledger {
     dir: PathBuf,
     table: Arc<SlotTable>,
     mapping: Arc<Mapping>,
-    counters: Counters,
-    header: Header,
-    journal: Journal,
+    live: Live,
+    copies: Copies,
+    standing: Arc<Standing>,
     opening: Opening,
-    sync_failed: AtomicBool,
+    journal: Journal,
+    round: Option<Pace>,
 }
 
-/// What was found when the ledger was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Opening {
-    /// The counters did not exist.
-    pub created: bool,
-    /// The last process closed the ledger: it was neither killed nor cut off.
-    pub clean: bool,
-    pub recovered: Recovered,
-    pub journal: Report,
+/// How the round under way goes on.
+#[derive(Clone, Copy)]
+struct Pace {
+    began: Instant,
+    /// Between two slices.
+    gap: Duration,
+}
+
+/// What [`Ledger::work`] came to.
+pub struct Work {
+    /// When it wants to be called again.
+    pub next: Instant,
+    /// What is different from before.
+    pub news: Option<News>,
+}
+
+/// A change of state, to be told once.
+#[derive(Debug)]
+pub enum News {
+    /// Copies cannot be brought to the disk; they are tried again, from the live table.
+    Failing(LedgerError),
+    /// They can again.
+    Recovered,
 }
 
 impl Ledger {
-    /// Opens the ledger in `dir`, and creates what is missing. `slots` is a power of two; an
-    /// existing ledger must have that many. `wall` and `now` are the same moment.
+    /// Opens the ledger in `dir`, and creates what is missing. `wall` and `now` are the same
+    /// moment.
     pub fn open(
         dir: &Path,
-        slots: usize,
+        settings: &Settings,
         wall: UnixNanos,
         now: Instant,
     ) -> Result<Self, LedgerError> {
-        file_bytes(slots).ok_or(LedgerError::Slots { slots })?;
-        files::make_folder(dir)?;
+        opening::check_slots(settings.slots)?;
+        let folder = real_folder(dir)?;
         let lock = files::lock(dir)?;
-        Self::open_locked(dir, slots, wall, now, lock)
+        Self::open_locked(dir, &folder, settings, (wall, now), lock)
     }
 
     /// Whether [`Ledger::take_over`] would succeed now, as far as that can be told while another
     /// process uses the ledger. `lock` is that process's.
     pub fn check_successor(dir: &Path, slots: usize, lock: &File) -> Result<(), LedgerError> {
-        let bytes = file_bytes(slots).ok_or(LedgerError::Slots { slots })?;
+        opening::check_slots(slots)?;
         files::check_same_lock(dir, lock)?;
-        let counters = Counters::open(dir.join("counters"))?;
-        counters.check(&counters.read_header()?, slots, bytes)
+        let path = dir.join(counters::NAME);
+        let counters =
+            Counters::open(&real_folder(dir)?)?.ok_or(LedgerError::NotALedger { path })?;
+        let header = counters.read_header()?;
+        counters.check_size(&header)?;
+        counters.check_slots(&header, slots)
     }
 
     /// Like [`Ledger::open`], with the lock that the last process held and still holds: no third
     /// one can come between. That process has called [`Ledger::release`].
     pub fn take_over(
         dir: &Path,
-        slots: usize,
+        settings: &Settings,
         wall: UnixNanos,
         now: Instant,
         lock: File,
     ) -> Result<Self, LedgerError> {
         files::check_same_lock(dir, &lock)?;
         files::name_holder(dir, &lock)?;
-        Self::open_locked(dir, slots, wall, now, lock)
-    }
-
-    fn open_locked(
-        dir: &Path,
-        slots: usize,
-        wall: UnixNanos,
-        now: Instant,
-        lock: File,
-    ) -> Result<Self, LedgerError> {
-        let bytes = file_bytes(slots).ok_or(LedgerError::Slots { slots })?;
-        let boot_id = files::boot_id();
-        let path = dir.join("counters");
-        let created = if files::exists(&path)? {
-            false
-        } else {
-            let header = Header::new(slots, wall, now, boot_id)?;
-            files::create(dir, &path, bytes, &header)?;
-            true
-        };
-        let counters = Counters::open(path)?;
-        let found = counters.read_header()?;
-        counters.check(&found, slots, bytes)?;
-        let journal = open_journal(dir, &found)?;
-        let clock = clock_of(&found, boot_id, wall, now);
-        let map = counters.map()?;
-        let lock = Mutex::new(Some(lock));
-        let mapping = Arc::new(Mapping { map, offset: PAGE_BYTES, slots, lock });
-        let (table, recovered) =
-            SlotTable::over_map(Arc::clone(&mapping), found.hash_key, clock, wall, now);
-        let header = Header {
-            boot_id,
-            clock_offset_ns: clock.offset_ns(),
-            generation: found.generation.wrapping_add(1),
-            clean: false,
-            ..found
-        };
-        counters.write_header(&header)?;
-        Ok(Self {
-            dir: dir.to_owned(),
-            table: Arc::new(table),
-            mapping,
-            counters,
-            header,
-            opening: Opening { created, clean: found.clean, recovered, journal: journal.report() },
-            journal,
-            sync_failed: AtomicBool::new(false),
-        })
+        Self::open_locked(dir, &real_folder(dir)?, settings, (wall, now), lock)
     }
 
     pub fn table(&self) -> Arc<SlotTable> {
         Arc::clone(&self.table)
     }
 
-    pub const fn opening(&self) -> Opening {
-        self.opening
+    pub const fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
+    pub fn standing(&self) -> Arc<Standing> {
+        Arc::clone(&self.standing)
     }
 
     pub fn path(&self) -> &Path {
-        self.counters.path()
+        self.copies.counters.path()
     }
 
     /// A handle of the journal. `submit` brings tasks to where [`Ledger::serve_journal`] is called.
@@ -169,41 +177,66 @@ impl Ledger {
         self.journal.serve(tasks);
     }
 
-    /// Brings the counts to the disk; blocks until they are there. After a failure every later call
-    /// fails too: the kernel reports a lost page once and then forgets it.
-    pub fn sync(&self) -> Result<(), LedgerError> {
-        // Relaxed: a flag of this object's callers, which guards no other memory.
-        if self.sync_failed.load(Ordering::Relaxed) {
-            return Err(LedgerError::SyncFailed { path: self.path().to_owned() });
+    /// Does the next slice of the work of bringing counts to the disk. A round of slices begins so
+    /// early that, if the disk takes as long as the last time, nothing stays off it for longer than
+    /// [`Standing::interval`]. After a failure serving goes on, and the next round writes anew what
+    /// is in doubt.
+    pub fn work(&mut self, now: fn() -> Instant, wall: UnixNanos) -> Work {
+        let pace = self.round.unwrap_or_else(|| self.begin(now()));
+        self.round = Some(pace);
+        match self.step(wall) {
+            Ok(true) => return Work { next: after(now(), pace.gap), news: None },
+            Ok(false) => {}
+            Err(error) => return self.failed(pace, error),
         }
-        self.mapping.map.flush().map_err(|source| {
-            self.sync_failed.store(true, Ordering::Relaxed);
-            LedgerError::io("sync", self.path(), source)
-        })
+        let writing_since = now();
+        match self.finish(wall) {
+            Ok(acknowledged) => self.succeeded(pace, acknowledged, writing_since, now()),
+            Err(error) => self.failed(pace, error),
+        }
     }
 
-    /// Syncs and marks the ledger as closed in order. Shards have stopped: what they count after
-    /// this is kept, but not marked.
-    pub fn close(mut self) -> Result<(), LedgerError> {
-        self.release()
+    /// Brings all counts to the disk; blocks until they are there.
+    pub fn sync(&mut self, wall: UnixNanos) -> Result<(), LedgerError> {
+        if !self.copies.is_under_way() {
+            self.copies.begin(&*self.table);
+        } else if let Some(pace) = self.round.take() {
+            // What that round has looked at already may have changed since.
+            while self.step(wall)? {}
+            self.finish(wall)?;
+            self.standing.note_synced(pace.began);
+            self.copies.begin(&*self.table);
+        }
+        while self.step(wall)? {}
+        self.finish(wall).map(drop)
     }
 
-    /// Like [`Ledger::close`], for a successor that opens it next, or for [`Ledger::resume`].
-    pub fn release(&mut self) -> Result<(), LedgerError> {
+    /// Syncs, marks the ledger as closed in order, and gives the live table's memory back. Shards
+    /// have stopped: what they count after this is lost.
+    pub fn close(mut self, wall: UnixNanos) -> Result<(), LedgerError> {
         self.journal.close();
-        self.sync()?;
-        self.mark(true)?;
+        self.sync(wall)?;
+        self.mark(true, wall)?;
+        self.live.remove()
+    }
+
+    /// Makes the ledger ready for a successor that opens it next, or for [`Ledger::resume`].
+    pub fn release(&mut self, wall: UnixNanos) -> Result<(), LedgerError> {
+        self.journal.close();
+        self.sync(wall)?;
+        self.mark(true, wall)?;
         self.table.end_tenure();
-        Ok(())
+        self.live.unlock()
     }
 
     /// Goes on after [`Ledger::release`], because the successor failed. It may have got as far as
     /// opening the ledger, and must be gone; nobody here may be charging.
-    pub fn resume(&mut self, now: Instant) -> Result<Recovered, LedgerError> {
+    pub fn resume(&mut self, wall: UnixNanos, now: Instant) -> Result<Recovered, LedgerError> {
         files::name_holder(&self.dir, &self.lock()?)?;
-        self.header.generation = self.counters.read_header()?.generation;
+        self.live.lock()?;
+        self.copies.read_again(self.live.acknowledged())?;
         let recovered = self.table.recover(now);
-        self.mark(false)?;
+        self.mark(false, wall)?;
         self.journal.reopen()?;
         Ok(recovered)
     }
@@ -221,38 +254,71 @@ impl Ledger {
         lock.try_clone().map_err(|source| LedgerError::io("copy the lock of", &self.dir, source))
     }
 
-    fn mark(&mut self, clean: bool) -> Result<(), LedgerError> {
-        self.header.generation = self.header.generation.wrapping_add(1);
-        self.header.clean = clean;
-        self.counters.write_header(&self.header)
+    fn begin(&mut self, now: Instant) -> Pace {
+        let slices = self.copies.begin(&*self.table).div_ceil(SLICE_BLOCKS);
+        let slices = u32::try_from(slices.max(1)).unwrap_or(u32::MAX);
+        Pace { began: now, gap: self.standing.interval() / 4 / slices }
+    }
+
+    fn step(&mut self, wall: UnixNanos) -> Result<bool, LedgerError> {
+        let Self { table, copies, live, .. } = self;
+        copies.step(&**table, wall, |generation| live.announce(generation))
+    }
+
+    fn finish(&mut self, wall: UnixNanos) -> Result<Acknowledged, LedgerError> {
+        let Self { table, copies, live, .. } = self;
+        let finished = copies.finish(&**table, wall, |generation| live.announce(generation))?;
+        live.acknowledge(copies.header.generation);
+        Ok(finished)
+    }
+
+    fn mark(&mut self, clean: bool, wall: UnixNanos) -> Result<(), LedgerError> {
+        let Self { copies, live, .. } = self;
+        copies.mark(clean, wall, |generation| live.announce(generation))?;
+        live.acknowledge(copies.header.generation);
+        Ok(())
+    }
+
+    fn succeeded(
+        &mut self,
+        pace: Pace,
+        acknowledged: Acknowledged,
+        writing_since: Instant,
+        now: Instant,
+    ) -> Work {
+        self.round = None;
+        let Acknowledged { written, complete } = acknowledged;
+        if complete {
+            self.standing.note_synced(pace.began);
+        }
+        if written > 0 {
+            self.standing.note_written(written, now.since(writing_since));
+        }
+        let news = self.standing.note_failing(false).then_some(News::Recovered);
+        let interval = self.standing.interval();
+        let took = now.since(pace.began).min(interval * 3 / 4);
+        Work { next: after(pace.began, interval.saturating_sub(took)), news }
+    }
+
+    fn failed(&mut self, pace: Pace, error: LedgerError) -> Work {
+        self.round = None;
+        let news = self.standing.note_failing(true).then_some(News::Failing(error));
+        Work { next: after(pace.began, self.standing.interval()), news }
     }
 }
 
-fn open_journal(dir: &Path, header: &Header) -> Result<Journal, LedgerError> {
-    let folder = RealFolder::new(dir).map_err(|source| LedgerError::io("open", dir, source))?;
-    Ok(Journal::open(&folder, header.identity(), Options::new(os::now), Repair::No)?)
+/// Made for its owner only, unless it is there.
+fn real_folder(dir: &Path) -> Result<RealFolder, LedgerError> {
+    RealFolder::new(dir).map_err(|source| LedgerError::io("create", dir, source))
 }
 
-/// The size of `counters`; `None` unless the slots make a power of two of groups that fits memory.
-fn file_bytes(slots: usize) -> Option<u64> {
-    if !slots.is_power_of_two() || slots < GROUP_SLOTS {
-        return None;
-    }
-    let bytes = table_bytes(slots)?.checked_add(PAGE_BYTES)?;
-    i64::try_from(bytes).ok().map(i64::unsigned_abs)
-}
-
-/// Within a boot the table's clock goes on exactly; across boots the wall clock must bridge the
-/// gap. Was it set back meanwhile, the table's time stands earlier than before; recovery then frees
-/// what counts in the future.
-fn clock_of(header: &Header, boot_id: BootId, wall: UnixNanos, now: Instant) -> TableClock {
-    if boot_id == header.boot_id && boot_id != BootId::default() {
-        return TableClock::with_offset_ns(header.clock_offset_ns);
-    }
-    let signed = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
-    let table_ns = signed(wall.0.saturating_sub(header.epoch_base.0));
-    TableClock::with_offset_ns(table_ns.saturating_sub(signed(now.as_nanos())))
+fn after(moment: Instant, span: Duration) -> Instant {
+    let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    Instant::from_nanos(moment.as_nanos().saturating_add(span))
 }
 
 /// The kernel's name for this boot; zeros when it does not tell.
 type BootId = [u8; 16];
+
+/// A ledger's own name.
+type Identity = [u8; 16];

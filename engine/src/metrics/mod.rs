@@ -9,6 +9,7 @@
 
 mod counter;
 mod histogram;
+mod ledger;
 mod limits;
 mod render;
 mod shard;
@@ -16,6 +17,7 @@ mod text;
 
 pub use counter::Counter;
 pub use histogram::{Histogram, HistogramSnapshot};
+pub use ledger::ledger_families;
 pub use limits::{LimitCounts, LimitMetrics};
 pub use render::{render, summary};
 pub use shard::{Outcome, STATUS_CLASSES, STATUSES, ShardMetrics, Timeout};

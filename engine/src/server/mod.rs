@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 use crate::config::{Config, EngineConfig};
 use crate::control::SocketError;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, LivePlace, LiveTable, Settings};
 use crate::runtime::os;
 use crate::runtime::probe::{IoUringUnavailable, choose};
 use crate::snapshot::SnapshotError;
@@ -87,10 +87,12 @@ pub fn run(launch: Launch, ready: impl FnOnce(&str)) -> Result<(), ServerError> 
     raise_descriptor_limit();
     let engine = EngineConfig::clone(&launch.config.engine);
     let (ledger, slots) = (engine.ledger.as_path(), engine.slots);
+    let settings = Settings::new(slots, engine.live_table);
     let Some(socket) = launch.predecessor.clone() else {
         let chosen = choose(engine.runtime)?;
         let cpus = shards::placement(&engine.shards)?;
-        let ledger = Ledger::open(ledger, slots, os::wall(), os::now())?;
+        let ledger = Ledger::open(ledger, &settings, os::wall(), os::now())?;
+        tell(&ledger, engine.live_table);
         let prepared = Prepared::new(launch, chosen, cpus, Vec::new());
         return Prepared::serve(prepared, ledger, ready);
     };
@@ -101,11 +103,25 @@ pub fn run(launch: Launch, ready: impl FnOnce(&str)) -> Result<(), ServerError> 
     let prepared = Prepared::new(launch, chosen, cpus, sockets)?;
     predecessor.await_ledger()?;
     let lock = predecessor.lock.try_clone().map_err(HandoverError::from)?;
-    let ledger = Ledger::take_over(ledger, slots, os::wall(), os::now(), lock)?;
+    let ledger = Ledger::take_over(ledger, &settings, os::wall(), os::now(), lock)?;
     predecessor.await_turn()?;
+    tell(&ledger, engine.live_table);
     eprintln!("weir: takes over from process {}", predecessor.pid);
     drop(predecessor);
     Prepared::serve(Ok(prepared), ledger, ready)
+}
+
+/// Says what is not as it should be with a ledger that was opened.
+fn tell(ledger: &Ledger, wanted: LiveTable) {
+    let opening = ledger.opening();
+    let mut remarks = opening.remarks();
+    if let (LivePlace::File { reason }, LiveTable::Auto) = (&opening.live, wanted) {
+        remarks.push(format!(
+            "limits are counted in a file of the ledger, not in shared memory, which can delay \
+             requests when the disk is busy ({reason})"
+        ));
+    }
+    remarks.iter().for_each(|remark| eprintln!("weir: {remark}"));
 }
 
 /// A gateway needs two descriptors for each request in flight; the soft default of 1,024 is meant

@@ -18,6 +18,7 @@ use crate::access::BlockChange;
 use crate::access_log::LogSink;
 use crate::config::Config;
 use crate::control::{BlockError, Operations, Successor};
+use crate::ledger::Standing;
 use crate::ledger::journal::JournalHandle;
 use crate::metrics::{render, summary};
 use crate::runtime::probe::{Chosen, RuntimeKind};
@@ -41,6 +42,7 @@ pub(super) struct Parts {
     pub(super) table: Arc<SlotTable>,
     pub(super) ledger_path: PathBuf,
     pub(super) journal: JournalHandle,
+    pub(super) standing: Arc<Standing>,
     pub(super) log: Option<LogSink>,
     pub(super) offer: Offer,
 }
@@ -55,6 +57,7 @@ pub(super) struct Engine {
     table: Arc<SlotTable>,
     ledger_path: PathBuf,
     journal: JournalHandle,
+    standing: Arc<Standing>,
     started: Instant,
     current: Mutex<Current>,
     blocking: Blocking,
@@ -88,6 +91,7 @@ impl Engine {
             table: parts.table,
             ledger_path: parts.ledger_path,
             journal: parts.journal,
+            standing: parts.standing,
             started: os::now(),
             current: Mutex::new(Current { snapshot: parts.snapshot, registry: parts.registry }),
             blocking,
@@ -200,6 +204,7 @@ impl Engine {
             .map_err(|error| error.to_string())?;
         // Before a shard has to.
         snapshot.subjects(&self.table);
+        self.standing.set_interval(snapshot.config.engine.sync_interval);
         current.snapshot = Arc::new(snapshot);
         Ok(Arc::clone(&current.snapshot))
     }
@@ -222,6 +227,7 @@ impl Operations for Engine {
             draining: self.draining.load(Ordering::Relaxed),
             listeners: self.addresses.iter().map(|(_, address)| address.to_string()).collect(),
             ledger: self.ledger_path.display().to_string(),
+            live_table: self.standing.live().to_owned(),
             slots_used: occupancy.used as u64,
             slots_capacity: occupancy.capacity as u64,
             panics: panics::count(),

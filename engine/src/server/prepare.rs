@@ -14,6 +14,7 @@ use super::{Launch, ServerError, control};
 use crate::access_log::LogSink;
 use crate::control::{SocketFile, Unplaced, prepare};
 use crate::ledger::Ledger;
+use crate::runtime::os;
 use crate::runtime::probe::Chosen;
 use crate::snapshot::Snapshot;
 use crate::upstream::Registry;
@@ -83,7 +84,7 @@ impl Prepared {
             Ok(running) => running.run(ledger, ready),
             Err(error) => {
                 // It was opened in vain, which is no reason to find it unclean.
-                ledger.close()?;
+                ledger.close(os::wall())?;
                 Err(error)
             }
         }
@@ -107,6 +108,7 @@ impl Prepared {
         self.shards.serve(&common, self.sockets.listen()?)?;
         let orders = Orders::new();
         let config = &snapshot.config;
+        ledger.standing().set_interval(config.engine.sync_interval);
         let (sample_api, drain_timeout) = (config.control.sample_api, config.engine.drain_timeout);
         let engine = Engine::new(Parts {
             config_path: self.config_path,
@@ -119,6 +121,7 @@ impl Prepared {
             table,
             ledger_path: ledger.path().to_owned(),
             journal: orders.journal(ledger),
+            standing: ledger.standing(),
             log: self.log,
             offer,
         });

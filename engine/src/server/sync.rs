@@ -9,11 +9,13 @@ use tokio::sync::oneshot;
 
 use super::{ServerError, journal};
 use crate::ledger::journal::{JournalHandle, Task};
-use crate::ledger::{Ledger, LedgerError};
-use crate::runtime::os;
+use crate::ledger::{Ledger, LedgerError, News};
+use crate::runtime::{Instant, os};
 
-/// What a power loss may cost of counts.
-const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the table is told what the wall clock shows.
+const WALL: Duration = Duration::from_secs(1);
+/// How soon a released ledger's copies are looked at again, which are a successor's.
+const RELEASED: Duration = Duration::from_secs(60);
 
 pub(super) struct LedgerSync {
     orders: Sender<Order>,
@@ -110,23 +112,20 @@ impl LedgerSync {
 }
 
 fn sync_until(mut ledger: Ledger, orders: &Receiver<Order>) -> Result<(), LedgerError> {
-    let (mut reported, mut released) = (false, false);
-    let mut due = os::now() + SYNC_INTERVAL;
-    let mut next = None;
+    let (mut due, mut released) = (os::now(), false);
+    let (mut wall_due, mut next) = (due, None);
     loop {
         let now = os::now();
         if now >= due {
-            due = now + SYNC_INTERVAL;
-            if !released
-                && let Err(error) = ledger.sync()
-                && !std::mem::replace(&mut reported, true)
-            {
-                eprintln!("weir: {error}");
-            }
+            due = if released { now + RELEASED } else { work(&mut ledger) };
+        }
+        if now >= wall_due {
+            ledger.table().set_wall(now, os::wall());
+            wall_due = now + WALL;
         }
         let order = match next.take() {
             Some(order) => Ok(order),
-            None => orders.recv_timeout(due.since(os::now())),
+            None => orders.recv_timeout(due.min(wall_due).since(os::now())),
         };
         match order {
             Err(RecvTimeoutError::Timeout) => {}
@@ -134,18 +133,41 @@ fn sync_until(mut ledger: Ledger, orders: &Receiver<Order>) -> Result<(), Ledger
             // Whoever asked may have given up waiting.
             Ok(Order::Release(answer)) => {
                 released = true;
-                let _ = answer.send(ledger.release());
+                let _ = answer.send(ledger.release(os::wall()));
             }
             Ok(Order::Resume(answer)) => {
                 released = false;
-                let _ = answer.send(ledger.resume(os::now()).map(drop));
+                due = os::now();
+                let _ = answer.send(ledger.resume(os::wall(), os::now()).map(drop));
             }
             Ok(Order::GiveUp) => {
                 ledger.give_up();
                 wait_for_the_end(orders);
                 return Ok(());
             }
-            Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return ledger.close(),
+            Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => {
+                return ledger.close(os::wall());
+            }
+        }
+    }
+}
+
+/// Brings some more of the counts to the disk; until when there is nothing to do.
+fn work(ledger: &mut Ledger) -> Instant {
+    let work = ledger.work(os::now, os::wall());
+    work.news.iter().for_each(|news| tell(news, ledger));
+    work.next
+}
+
+/// Said once, however long it lasts.
+fn tell(news: &News, ledger: &Ledger) {
+    match news {
+        News::Failing(error) => eprintln!(
+            "weir: {error}; counts go on in memory, and are not safe from a loss of power until \
+             this is over"
+        ),
+        News::Recovered => {
+            eprintln!("weir: counts are brought to {} again", ledger.path().display());
         }
     }
 }

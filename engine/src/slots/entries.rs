@@ -64,6 +64,11 @@ impl SlotTable {
         }
     }
 
+    /// How many slots there are.
+    pub fn capacity(&self) -> usize {
+        self.memory.slots().len()
+    }
+
     /// The blocks of [`BLOCK_SLOTS`] slots that hold anything: all others are zeros, names included.
     pub fn touched_blocks(&self) -> impl Iterator<Item = usize> + '_ {
         self.heap.touched.iter()

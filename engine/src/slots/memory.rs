@@ -28,13 +28,11 @@ pub(crate) struct Mapping {
 
 impl Mapping {
     /// Puts the copy of a slot back, before a table is made of the mapping.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a ledger that keeps copies"))]
     pub(crate) fn restore_slot(self: &Arc<Self>, index: usize, words: [u64; 8]) {
         Memory::new(Arc::clone(self)).slots()[index].restore(words);
     }
 
     /// Puts the copy of a name back, before a table is made of the mapping.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a ledger that keeps copies"))]
     pub(crate) fn restore_name(self: &Arc<Self>, index: usize, words: [u64; 8]) {
         Memory::new(Arc::clone(self)).names()[index].restore(words);
     }

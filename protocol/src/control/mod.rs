@@ -65,6 +65,8 @@ pub struct Status {
     pub listeners: Vec<String>,
     /// The ledger's folder.
     pub ledger: String,
+    /// Where limits are counted: `tmpfs`, or `file` for one in the ledger's folder.
+    pub live_table: String,
     /// Slots of the limit table that hold a key.
     pub slots_used: u64,
     pub slots_capacity: u64,

@@ -68,6 +68,7 @@ fn a_status_has_these_bytes() {
         draining: true,
         listeners: vec!["l".into()],
         ledger: "d".into(),
+        live_table: "t".into(),
         slots_used: 15,
         slots_capacity: 16,
         panics: 19,
@@ -77,7 +78,9 @@ fn a_status_has_these_bytes() {
     body.extend_from_slice(b"\x05epoll\x00\x02");
     body.extend_from_slice(&[4, 1, 5, 6, 0, 0, 0, 0, 0, 0, 0, 0]);
     body.extend_from_slice(&[0, 0, 0, 7, 8, 9, 10, 11, 17, 1, 18]);
-    body.extend_from_slice(&[12, 13, 1, b'c', 14, 1, 1, 1, b'l', 1, b'd', 15, 16, 19, 1, 1, b'p']);
+    body.extend_from_slice(&[
+        12, 13, 1, b'c', 14, 1, 1, 1, b'l', 1, b'd', 1, b't', 15, 16, 19, 1, 1, b'p',
+    ]);
     let response = Response::Status(status);
     assert_eq!(encode(&response), Ok(framed(&body)));
     assert_eq!(decode(&body), Ok(response));
@@ -184,16 +187,16 @@ prop_compose! {
 
 prop_compose! {
     fn status()(
-        texts: [String; 5], pid: u32, numbers: [u64; 7], draining: bool,
+        texts: [String; 6], pid: u32, numbers: [u64; 7], draining: bool,
         last_panic: Option<String>,
         shards in prop::collection::vec(shard(), 0..8), listeners: Vec<String>,
     ) -> Status {
-        let [version, runtime, runtime_reason, config_path, ledger] = texts;
+        let [version, runtime, runtime_reason, config_path, ledger, live_table] = texts;
         let [uptime_s, rings_cooperative, rings_plain, config_generation, slots_used,
             slots_capacity, panics] = numbers;
         Status {
             version, pid, uptime_s, runtime, runtime_reason, shards, rings_cooperative,
-            rings_plain, config_path, config_generation, draining, listeners, ledger,
+            rings_plain, config_path, config_generation, draining, listeners, ledger, live_table,
             slots_used, slots_capacity, panics, last_panic,
         }
     }

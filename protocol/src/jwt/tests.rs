@@ -65,8 +65,21 @@ fn every_claim_is_read() {
         not_before_s: Some(1_700_000_000),
         issued_at_s: Some(1_699_999_990),
         token_id: Some("7".into()),
+        others: Vec::new(),
     };
     assert_eq!(claims, expected);
+}
+
+#[test]
+fn claims_that_are_asked_for_are_kept_as_texts() {
+    let token = signed(HEADER, r#"{"exp":1700000010,"org":"acme","plan":7,"ok":[1],"none":null}"#);
+    let kept = ["org", "plan", "ok", "none", "absent"].map(String::from).to_vec();
+    let expect = Expectations { kept, ..Expectations::default() };
+    let claims = verify(token.as_bytes(), &key(), &expect, NOW_S).expect("proper");
+    assert_eq!(claims.other("org"), Some("acme"));
+    for name in ["ok", "none", "absent", "exp"] {
+        assert_eq!(claims.other(name), None, "{name}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `[engine]`, `[control]`, `[access_log]` and `[[listener]]`.
+//! `[engine]`, `[control]` and `[[listener]]`.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -6,13 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::super::document::Table;
-use super::super::fault::Quoted;
 use super::super::names::Names;
 use super::super::node::Node;
 use super::super::scalar::{self, DURATION_MAX};
-use super::super::suggest::did_you_mean;
 use super::super::{
-    AccessLog, ControlConfig, EngineConfig, ListenerConfig, RuntimeChoice, ServerTlsConfig, Shards,
+    ControlConfig, EngineConfig, ListenerConfig, LiveTable, RuntimeChoice, ServerTlsConfig, Shards,
     WatchdogAction,
 };
 use super::forwarding::{proxy_protocol, trusted_proxies};
@@ -34,6 +32,12 @@ pub(super) const PLACEHOLDER: SocketAddr =
 pub(super) const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=DURATION_MAX;
 /// Where zero turns it off.
 pub(super) const TIMEOUT_OR_NONE: RangeInclusive<Duration> = Duration::ZERO..=DURATION_MAX;
+/// Below, copying would be most of what the disk does; above, nobody would call it a sync.
+const SYNC_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(60);
+const LIVE_TABLES: [(&str, LiveTable); 3] =
+    [("auto", LiveTable::Auto), ("tmpfs", LiveTable::Tmpfs), ("file", LiveTable::File)];
+
 /// Shards show each second that they turn.
 const WATCHDOG: RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(3600);
 const WATCHDOG_ACTIONS: [(&str, WatchdogAction); 2] =
@@ -46,6 +50,8 @@ impl Default for EngineConfig {
             runtime: RuntimeChoice::Auto,
             ledger: PathBuf::from("/var/lib/weir"),
             slots: 65_536,
+            live_table: LiveTable::Auto,
+            sync_interval: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(30),
             connections_per_shard: 32_768,
             watchdog: Some(Duration::from_secs(5)),
@@ -68,6 +74,13 @@ pub(super) fn engine(table: Option<Table<'_>>) -> EngineConfig {
         runtime: table.take("runtime").and_then(|n| runtime(&n)).unwrap_or(default.runtime),
         ledger: table.take("ledger").and_then(|n| path(&n)).unwrap_or(default.ledger),
         slots: table.take("slots").and_then(|n| slots(&n)).unwrap_or(default.slots),
+        live_table: table
+            .take("live_table")
+            .and_then(|node| node.choice(&LIVE_TABLES, &[]))
+            .unwrap_or(default.live_table),
+        sync_interval: table
+            .duration("sync_interval", SYNC_INTERVAL)
+            .unwrap_or(default.sync_interval),
         drain_timeout: table
             .duration("drain_timeout", TIMEOUT_OR_NONE)
             .unwrap_or(default.drain_timeout),
@@ -80,7 +93,6 @@ pub(super) fn engine(table: Option<Table<'_>>) -> EngineConfig {
             .and_then(|node| node.choice(&WATCHDOG_ACTIONS, &[]))
             .unwrap_or(default.watchdog_action),
     };
-    table.not_yet(&["sync_interval"]);
     table.finish();
     engine
 }
@@ -187,32 +199,6 @@ fn socket(table: &mut Table<'_>) -> Option<PathBuf> {
         ));
     }
     Some(path)
-}
-
-pub(super) fn access_log(table: Option<Table<'_>>) -> AccessLog {
-    let Some(mut table) = table else { return AccessLog::Stdout };
-    let output = table.take("output").and_then(|node| output(&node));
-    table.not_yet(&["format", "rotate", "hash_addresses"]);
-    table.finish();
-    output.unwrap_or(AccessLog::Stdout)
-}
-
-fn output(node: &Node<'_>) -> Option<AccessLog> {
-    match node.text()? {
-        "stdout" => Some(AccessLog::Stdout),
-        "off" => Some(AccessLog::Off),
-        // A file must look like one, or a typing error would become a file's name.
-        path if path.contains('/') && !path.contains('\0') => {
-            Some(AccessLog::File(PathBuf::from(path)))
-        }
-        other => {
-            let (quoted, hint) = (Quoted(other), did_you_mean(other, ["stdout", "off"]));
-            node.fault(format_args!(
-                "{quoted} must be \"stdout\", \"off\" or a path with a \"/\"{hint}"
-            ));
-            None
-        }
-    }
 }
 
 /// The listeners of the file, and after them the one that `[control]` asks for.

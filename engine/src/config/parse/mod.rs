@@ -9,6 +9,7 @@ use super::fault::{Fault, Faults, Position, Quoted};
 use super::{Auth, Config, PathPattern, RouteConfig, RouteTarget, Upgrades};
 
 mod access;
+mod access_log;
 mod ban;
 mod conditions;
 mod cors;
@@ -106,7 +107,7 @@ fn assemble(mut document: Table<'_>, variable: Variable<'_>) -> Config {
     let (control, control_tls) = engine::control(document.table("control"));
     let http = http::http(document.table("http"));
     let forwarding = forwarding::forwarding(document.table("forwarding"));
-    let access_log = engine::access_log(document.table("access_log"));
+    let access_log = access_log::access_log(document.table("access_log"));
     let access = document.take("access").and_then(|node| access::access(&node));
     let (listeners, listener_names) =
         engine::listeners(document.tables("listener"), control.address, control_tls);

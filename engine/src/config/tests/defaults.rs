@@ -22,6 +22,8 @@ fn the_least_file_has_every_default() {
             runtime: RuntimeChoice::Auto,
             ledger: PathBuf::from("/var/lib/weir"),
             slots: 65_536,
+            live_table: LiveTable::Auto,
+            sync_interval: seconds(1),
             drain_timeout: seconds(30),
             connections_per_shard: 32_768,
             watchdog: Some(seconds(5)),
@@ -214,7 +216,7 @@ fn the_sample_shows_the_defaults() {
         assert_eq!(config, sample, "{key}");
         switched += 1;
     }
-    assert_eq!(switched, 54, "keys shown with their defaults");
+    assert_eq!(switched, 56, "keys shown with their defaults");
 }
 
 #[test]

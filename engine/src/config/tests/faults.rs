@@ -162,9 +162,13 @@ fn engine() {
         ),
         ("[engine]\nledger = \"\"", &["10:10: \"ledger\" in [engine]: must be a path"]),
         (
-            "[engine]\nsync_interval = \"1s\"",
+            "[engine]\nsync_interval = \"61s\"",
+            &["10:17: \"sync_interval\" in [engine]: must be between 100ms and 1m, not \"61s\""],
+        ),
+        (
+            "[engine]\nlive_table = \"disk\"",
             &[
-                "10:1: \"sync_interval\" in [engine] is not available yet in this version; remove it",
+                "10:14: \"live_table\" in [engine]: \"disk\" must be \"auto\" or \"tmpfs\" or \"file\"",
             ],
         ),
         (

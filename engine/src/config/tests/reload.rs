@@ -53,6 +53,7 @@ fn each_key_that_needs_a_restart_is_named() {
         ("[engine]\nshards = [0, 3]", "\"shards\" in [engine]", "\"auto\"", "[0, 3]"),
         ("[engine]\nruntime = \"epoll\"", "\"runtime\" in [engine]", "\"auto\"", "\"epoll\""),
         ("[engine]\nledger = \"x\"", "\"ledger\" in [engine]", "\"/var/lib/weir\"", "\"x\""),
+        ("[engine]\nlive_table = \"file\"", "\"live_table\" in [engine]", "\"auto\"", "\"file\""),
         ("[engine]\nslots = 16", "\"slots\" in [engine]", "65536", "16"),
         ("[engine]\ndrain_timeout = \"5m\"", "\"drain_timeout\" in [engine]", "\"30s\"", "\"5m\""),
         (

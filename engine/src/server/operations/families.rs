@@ -1,6 +1,7 @@
 use super::Engine;
 use crate::control::Operations;
-use crate::metrics::{Family, Kind};
+use crate::metrics::{Family, Kind, ledger_families};
+use crate::runtime::os;
 
 impl Engine {
     /// What the shards do not count.
@@ -45,6 +46,7 @@ impl Engine {
             capacity.with(&[], occupancy.capacity as u64),
         ];
         families.extend(self.journal.metrics().families());
+        families.extend(ledger_families(&self.standing, os::now()));
         families
     }
 }

@@ -7,8 +7,16 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use tempfile::{TempDir, tempdir};
 use weir_protocol::limit::meter::Meter;
 
+use super::header::{Header, PAGE_BYTES};
+use super::journal::Report;
 use super::*;
 use crate::slots::{Charge, Policy, SLOT_BYTES, SubjectHash};
+
+mod damage;
+mod left;
+mod offline;
+mod power;
+mod shelf;
 
 const SECOND: u64 = 1_000_000_000;
 const SLOTS: usize = 64;
@@ -16,8 +24,28 @@ const SLOTS: usize = 64;
 const WALL: UnixNanos = UnixNanos(1_780_000_000 * SECOND);
 const NOW: Instant = Instant::from_nanos(5_000 * SECOND);
 
+fn sized(slots: usize) -> Settings {
+    Settings { slots, ..settings() }
+}
+
+/// With the live table on tmpfs.
+fn settings() -> Settings {
+    Settings::new(SLOTS, LiveTable::Tmpfs)
+}
+
 fn open(dir: &Path) -> Result<Ledger, LedgerError> {
-    Ledger::open(dir, SLOTS, WALL, NOW)
+    Ledger::open(dir, &settings(), WALL, NOW)
+}
+
+/// The live table of the ledger in `dir`, in shared memory.
+fn live_path(dir: &Path) -> PathBuf {
+    live::tmpfs_path(Path::new("/dev/shm"), &header_of(dir).identity)
+}
+
+fn header_of(dir: &Path) -> Header {
+    let folder = RealFolder::new(dir).expect("it is there");
+    let counters = Counters::open(&folder).expect("it opens").expect("it is there");
+    counters.read_header().expect("it is sound")
 }
 
 fn refused(dir: &Path) -> String {
@@ -65,6 +93,18 @@ impl Folder {
     }
 }
 
+impl Drop for Folder {
+    /// Shared memory outlives the folder.
+    fn drop(&mut self) {
+        let folder = RealFolder::new(self.path()).expect("it is there");
+        if let Ok(Some(counters)) = Counters::open(&folder)
+            && let Ok(Header { identity, .. }) = counters.read_header()
+        {
+            let _ = fs::remove_file(live::tmpfs_path(Path::new("/dev/shm"), &identity));
+        }
+    }
+}
+
 fn folder() -> Folder {
     let nobody_forks = FORKING.read().unwrap_or_else(PoisonError::into_inner);
     Folder { dir: tempdir().expect("a temporary folder"), _nobody_forks: nobody_forks }
@@ -76,14 +116,17 @@ fn counts_survive_a_close_and_an_opening() {
     let dir = folder.path().join("a/b");
     let ledger = open(&dir).expect("a new ledger");
     let created = Opening {
-        created: true,
+        origin: Origin::Created,
         clean: true,
         recovered: Recovered::default(),
+        damage: Damage::default(),
+        copies_age: Duration::ZERO,
+        live: LivePlace::Tmpfs,
         journal: Report::default(),
     };
-    assert_eq!(ledger.opening(), created);
+    assert_eq!(*ledger.opening(), created);
     charge(&ledger.table(), 400);
-    ledger.close().expect("a clean end");
+    ledger.close(WALL).expect("a clean end");
 
     let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     assert_eq!(mode(&dir), 0o700);
@@ -91,13 +134,12 @@ fn counts_survive_a_close_and_an_opening() {
 
     let again = open(&dir).expect("the same ledger");
     let recovered = Recovered { kept: 1, ..Recovered::default() };
-    assert_eq!(
-        again.opening(),
-        Opening { created: false, clean: true, recovered, journal: Report::default() }
-    );
+    assert_eq!(*again.opening(), Opening { origin: Origin::Copies, recovered, ..created });
     assert_eq!(remaining(&again, NOW), 600);
     drop(again);
-    assert!(!open(&dir).expect("the same ledger").opening().clean, "it was not closed");
+    let again = open(&dir).expect("the same ledger");
+    assert!(!again.opening().clean, "it was not closed");
+    again.close(WALL).expect("a clean end");
 }
 
 /// The child of [`a_killed_process_loses_no_count`] runs that same test with this set.
@@ -119,7 +161,9 @@ fn a_killed_process_loses_no_count() {
 
     let ledger = open(folder.path()).expect("the lock died with the process");
     assert!(!ledger.opening().clean);
+    assert_eq!(ledger.opening().origin, Origin::LiveTable);
     assert_eq!(remaining(&ledger, NOW), 1_000 - 321);
+    ledger.close(WALL).expect("a clean end");
 }
 
 fn count_until_killed(dir: &Path) {
@@ -161,20 +205,20 @@ fn time_goes_on_within_a_boot_and_across_boots() {
     let folder = folder();
     let ledger = open(folder.path()).expect("a new ledger");
     charge(&ledger.table(), 400);
-    ledger.close().expect("a clean end");
+    ledger.close(WALL).expect("a clean end");
 
     // The same boot: the wall clock may do as it likes.
     let wall = UnixNanos(WALL.0 + 86_400 * SECOND);
-    let ledger = Ledger::open(folder.path(), SLOTS, wall, NOW).expect("the same ledger");
+    let ledger = Ledger::open(folder.path(), &settings(), wall, NOW).expect("the same ledger");
     assert_eq!(remaining(&ledger, NOW), 600);
-    ledger.close().expect("a clean end");
+    ledger.close(WALL).expect("a clean end");
 
     // Another boot 70 s later, whose clock began anew. 5,070 s of table time are 30 s within the
     // next epoch: half of the 400 weighs.
     let now = Instant::from_nanos(7 * SECOND);
     let ledger = open_in_boot(folder.path(), [7; 16], WALL.0 + 70 * SECOND, now);
     assert_eq!(remaining(&ledger, now), 800);
-    ledger.close().expect("a clean end");
+    ledger.close(WALL).expect("a clean end");
 
     // The wall clock was set back by an hour: what counts in the future is freed.
     let ledger = open_in_boot(folder.path(), [8; 16], WALL.0 - 3_600 * SECOND, now);
@@ -184,10 +228,11 @@ fn time_goes_on_within_a_boot_and_across_boots() {
 
 /// Opens the ledger as if it had last been used in another boot.
 fn open_in_boot(dir: &Path, last_boot: BootId, wall_ns: u64, now: Instant) -> Ledger {
-    let counters = Counters::open(dir.join("counters")).expect("it is there");
+    let folder = RealFolder::new(dir).expect("it is there");
+    let counters = Counters::open(&folder).expect("it opens").expect("it is there");
     let header = counters.read_header().expect("it is sound");
     counters.write_header(&Header { boot_id: last_boot, ..header }).expect("it can be written");
-    Ledger::open(dir, SLOTS, UnixNanos(wall_ns), now).expect("the same ledger")
+    Ledger::open(dir, &settings(), UnixNanos(wall_ns), now).expect("the same ledger")
 }
 
 #[test]
@@ -198,7 +243,7 @@ fn what_is_no_ledger_of_this_version_is_refused_and_left_alone() {
         (
             "version",
             &|dir| [0, 2048].iter().for_each(|&at| forge(dir, at + 8, &[9])),
-            "format version 9, this weir reads version 1",
+            "format version 9, this weir reads version 2",
         ),
         (
             "checksum",
@@ -207,8 +252,8 @@ fn what_is_no_ledger_of_this_version_is_refused_and_left_alone() {
         ),
         (
             "length",
-            &|dir| forge(dir, 4096 + 64 * 128, b"more"),
-            "is 12292 bytes long, its header promises 12288",
+            &|dir| forge(dir, 4096 + 4 * 4608, b"more"),
+            "is 22532 bytes long, its header promises 22528",
         ),
         (
             "text",
@@ -221,7 +266,7 @@ fn what_is_no_ledger_of_this_version_is_refused_and_left_alone() {
         let folder = folder();
         let ledger = open(folder.path()).expect("a new ledger");
         charge(&ledger.table(), 4);
-        ledger.close().expect("a clean end");
+        ledger.close(WALL).expect("a clean end");
         spoil(folder.path());
         let before = fs::read(folder.path().join("counters")).expect("it is there");
         let error = refused(folder.path());
@@ -235,12 +280,13 @@ fn what_is_no_ledger_of_this_version_is_refused_and_left_alone() {
 #[test]
 fn another_number_of_slots_is_refused_with_the_right_one() {
     let folder = folder();
-    open(folder.path()).expect("a new ledger").close().expect("a clean end");
-    let error = Ledger::open(folder.path(), 128, WALL, NOW).map(|_| ()).expect_err("refused");
+    open(folder.path()).expect("a new ledger").close(WALL).expect("a clean end");
+    let error =
+        Ledger::open(folder.path(), &sized(128), WALL, NOW).map(|_| ()).expect_err("refused");
     let text = error.to_string();
     assert!(text.contains("has 64 slots, the configuration says 128; set `slots = 64`"), "{text}");
     for slots in [0, 4, 65, 1 << 63] {
-        let error = Ledger::open(folder.path(), slots, WALL, NOW).map(|_| ());
+        let error = Ledger::open(folder.path(), &sized(slots), WALL, NOW).map(|_| ());
         assert!(matches!(error, Err(LedgerError::Slots { .. })), "{slots}");
     }
 }
@@ -251,11 +297,11 @@ fn a_header_cut_short_leaves_the_other() {
         let folder = folder();
         let ledger = open(folder.path()).expect("a new ledger");
         charge(&ledger.table(), 400);
-        ledger.close().expect("a clean end");
+        ledger.close(WALL).expect("a clean end");
         forge(folder.path(), damaged + 70, b"torn");
         let ledger = open(folder.path()).expect("one copy is enough");
         assert_eq!(remaining(&ledger, NOW), 600, "{damaged}");
-        ledger.close().expect("a clean end");
+        ledger.close(WALL).expect("a clean end");
         // The damaged copy was the next to be written.
         forge(folder.path(), 2048 - damaged + 70, b"torn");
         assert_eq!(remaining(&open(folder.path()).expect("and again"), NOW), 600, "{damaged}");
@@ -265,8 +311,8 @@ fn a_header_cut_short_leaves_the_other() {
 #[test]
 fn a_file_that_does_not_fit_is_not_left_half_made() {
     let folder = folder();
-    // 2^57 bytes: beyond what any filesystem stores.
-    let error = Ledger::open(folder.path(), 1 << 51, WALL, NOW).map(|_| ());
+    // 2^57 bytes and more: beyond what any filesystem stores.
+    let error = Ledger::open(folder.path(), &sized(1 << 49), WALL, NOW).map(|_| ());
     assert!(matches!(error, Err(LedgerError::NoRoom { .. })), "{error:?}");
     let names: Vec<_> = fs::read_dir(folder.path())
         .expect("the folder is there")
@@ -282,11 +328,12 @@ fn a_sealed_slot_of_a_killed_process_is_freed() {
     let ledger = open(folder.path()).expect("a new ledger");
     charge(&ledger.table(), 4);
     drop(ledger);
-    let path = folder.path().join("counters");
+    let path = live_path(folder.path());
     let bytes = fs::read(&path).expect("it is there");
     let slot = (0..SLOTS).find(|slot| bytes[PAGE_BYTES + slot * SLOT_BYTES..][..8] != [0; 8]);
     let word_at = PAGE_BYTES + slot.expect("a key has a slot") * SLOT_BYTES + 8;
-    forge(folder.path(), word_at as u64, &[0xFF; 8]);
+    let file = fs::OpenOptions::new().write(true).open(path).expect("it is there");
+    file.write_all_at(&[0xFF; 8], word_at as u64).expect("it can be written");
     let ledger = open(folder.path()).expect("the same ledger");
     assert_eq!(ledger.opening().recovered, Recovered { sealed: 1, ..Recovered::default() });
     assert_eq!(remaining(&ledger, NOW), 1_000);

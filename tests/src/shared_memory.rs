@@ -1,0 +1,32 @@
+//! The tables that gateways count in, which outlive them.
+
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// What gateways that were killed leave in shared memory for their successors: one table for each
+/// ledger in this folder.
+pub(crate) struct SharedMemory(PathBuf);
+
+impl SharedMemory {
+    pub(crate) fn of(folder: &Path) -> Self {
+        Self(folder.to_owned())
+    }
+
+    pub(crate) fn tables(&self) -> impl Iterator<Item = PathBuf> {
+        let folders = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        folders.filter_map(|folder| {
+            let counters = std::fs::File::open(folder.path().join("counters")).ok()?;
+            // Both copies of its header have the ledger's identity.
+            let mut identity = [0; 16];
+            counters.read_exact_at(&mut identity, 88).ok()?;
+            Some(format!("/dev/shm/weir-{:032x}", u128::from_be_bytes(identity)).into())
+        })
+    }
+}
+
+impl Drop for SharedMemory {
+    fn drop(&mut self) {
+        // One that was stopped has taken its own away.
+        self.tables().for_each(|table| drop(std::fs::remove_file(table)));
+    }
+}
