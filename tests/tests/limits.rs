@@ -219,7 +219,10 @@ fn dry_run_counts_and_refuses_nobody(runtime: Runtime) {
         assert_eq!((response.status, response.get("ratelimit")), (200, None));
     }
     let text = client::get(weir.address("control"), "/metrics", &[]).text().to_owned();
-    for line in ["weir_limit_admitted_total 3", "weir_limit_refused_total 6"] {
+    for line in [
+        "weir_limit_admitted_total{limit=\"per-address\"} 3",
+        "weir_limit_would_refuse_total{limit=\"per-address\"} 6",
+    ] {
         // The scrape itself is the sixth that would have been refused.
         assert!(text.lines().any(|have| have == line), "{line} in {text}");
     }

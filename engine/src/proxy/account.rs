@@ -82,7 +82,22 @@ pub(super) fn caller_fields<'c>(
 }
 
 impl<R: Runtime> Exchange<'_, R> {
-    pub(super) fn record(&mut self, decision: &Decision<'_>, account: &Account<'_>) {
+    /// Tells of an exchange that is over, or makes a tunnel of it.
+    pub(super) fn conclude(
+        &mut self,
+        opened: Option<(Box<Opened<R>>, TunnelPlace)>,
+        decision: &mut Decision<'_>,
+        account: &mut Account<'_>,
+    ) -> Option<Box<Tunnel<R>>> {
+        let Some((side, place)) = opened else {
+            self.record(decision, account);
+            return None;
+        };
+        account.decision = "tunnelled";
+        Some(self.tunnel(*side, place, decision, account))
+    }
+
+    fn record(&mut self, decision: &Decision<'_>, account: &Account<'_>) {
         let elapsed = self.count(account, &decision.tab);
         if self.shard.has_log() {
             let entry = self.entry(&decision.caller, account, elapsed);
@@ -91,7 +106,7 @@ impl<R: Runtime> Exchange<'_, R> {
     }
 
     /// A tunnel is counted as a request when it opens, and logged when it ends.
-    pub(super) fn tunnel(
+    fn tunnel(
         &mut self,
         side: Opened<R>,
         place: TunnelPlace,

@@ -219,13 +219,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         };
         // Only a request that left nothing behind in the buffers was watched.
         done.rest = done.rest.or_else(|| watch.take());
-        match opened {
-            None => self.record(&decision, &account),
-            Some((side, place)) => {
-                account.decision = "tunnelled";
-                done.tunnel = Some(self.tunnel(*side, place, &mut decision, &account));
-            }
-        }
+        done.tunnel = self.conclude(opened, &mut decision, &mut account);
         done
     }
 

@@ -8,16 +8,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 
-use weir_protocol::http::{ChunkedDecoder, ProxyError, RequestBody, RequestHead};
+use weir_protocol::http::{ProxyError, RequestHead};
 
-use super::account::caller_fields;
 use super::conversation::{Conversation, Fate, Outcome, Terms};
 use super::exchange::Done;
 use super::fault::Fault;
-use super::heads::{Additions, RequestPlan, write_request};
+use super::heads::Additions;
 use super::io::write_with;
 use super::origin::Origin;
-use super::pump::{Pump, Sink, Source};
 use super::retry::{Failure, Permit, Retry, Tried};
 use super::route::SentPath;
 use super::throttle::Paced;
@@ -26,9 +24,9 @@ use super::upload::Upload;
 use super::watch::Watch;
 use super::wish::Wish;
 use crate::admission::Caller;
-use crate::config::{HostPolicy, RoutePolicy};
+use crate::config::RoutePolicy;
 use crate::runtime::{Instant, Runtime, Transport};
-use crate::shard::{Class, Connection, Input, Shard, ShardSnapshot};
+use crate::shard::{Connection, Input, Shard, ShardSnapshot};
 use crate::tls::{ClientTls, describe};
 use crate::upstream::{Backend, Upstream, announce, balancer::round_robin};
 
@@ -285,74 +283,6 @@ impl<R: Runtime> Forward<'_, R> {
             reported: outcome.reported,
             done: Done::new(outcome.ending, spare_used, outcome.rest),
             opened,
-        }
-    }
-
-    /// The request as it goes out, and how many bytes behind its head it uses.
-    fn upload(&self, backend: &Backend) -> (Pump, usize) {
-        let buffers = &self.shard.buffers;
-        let mut out = buffers.output();
-        let certificate = self.connection.stream.identity();
-        let plan = RequestPlan {
-            head: self.head,
-            path: self.path,
-            host: self.host(backend),
-            origin: self.origin,
-            trail: self.trail,
-            forwarding: &self.snapshot.forwarding,
-            caller: caller_fields(self.caller, self.snapshot, certificate),
-            edits: self.policy.map(|policy| &policy.request_fields),
-            wish: self.wish,
-            hops: self.hops,
-        };
-        write_request(&mut out, &plan);
-        let most = self.snapshot.config.http.body_bytes_max;
-        match self.head.body {
-            RequestBody::None => {
-                (Pump::new(buffers, out, None, Source::Length(0), Sink::Identity, most), 0)
-            }
-            RequestBody::Length(length) => {
-                let inline = self.inline_bytes();
-                out.extend_from_slice(&self.spare[..inline]);
-                let source = Source::Length(length - inline as u64);
-                (Pump::new(buffers, out, None, source, Sink::Identity, most), inline)
-            }
-            RequestBody::Chunked => {
-                let input = (!self.spare.is_empty()).then(|| {
-                    let mut input = buffers.input(Class::holding(self.spare.len()));
-                    input.append(self.spare);
-                    input
-                });
-                let source = Source::Chunked(Box::new(ChunkedDecoder::new()));
-                (Pump::new(buffers, out, input, source, Sink::Chunked, most), self.spare.len())
-            }
-        }
-    }
-
-    fn host<'h>(&'h self, backend: &'h Backend) -> &'h str {
-        match self.policy.map(|policy| &policy.host) {
-            None | Some(HostPolicy::Kept) => self.head.host.unwrap_or_else(|| backend.host()),
-            Some(HostPolicy::Backend) => backend.host(),
-            Some(HostPolicy::Named(host)) => host,
-        }
-    }
-
-    /// Body bytes of a known length that came together with the head.
-    fn inline_bytes(&self) -> usize {
-        match self.head.body {
-            RequestBody::Length(length) => {
-                usize::try_from(length).unwrap_or(usize::MAX).min(self.spare.len())
-            }
-            RequestBody::None | RequestBody::Chunked => 0,
-        }
-    }
-
-    /// Whether all of the request is still here.
-    pub(super) fn is_replayable(&self) -> bool {
-        match self.head.body {
-            RequestBody::None => true,
-            RequestBody::Length(length) => length <= self.spare.len() as u64,
-            RequestBody::Chunked => false,
         }
     }
 }

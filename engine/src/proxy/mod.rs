@@ -16,6 +16,7 @@ mod interim;
 mod io;
 mod judge;
 mod origin;
+mod outgoing;
 mod pace;
 mod pool;
 mod pump;
