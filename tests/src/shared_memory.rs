@@ -3,6 +3,8 @@
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::weir::Weir;
+
 /// What gateways that were killed leave in shared memory for their successors: one table for each
 /// ledger in this folder.
 pub(crate) struct SharedMemory(PathBuf);
@@ -28,5 +30,15 @@ impl Drop for SharedMemory {
     fn drop(&mut self) {
         // One that was stopped has taken its own away.
         self.tables().for_each(|table| drop(std::fs::remove_file(table)));
+    }
+}
+
+impl Weir {
+    /// The table in shared memory of its ledger, which is there while it runs and after a kill.
+    ///
+    /// # Panics
+    /// When it has no ledger.
+    pub fn live_table(&self) -> PathBuf {
+        self.left.tables().next().expect("a ledger")
     }
 }

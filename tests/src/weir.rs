@@ -123,7 +123,7 @@ pub struct Weir {
     surroundings: Surroundings,
     config_path: PathBuf,
     /// Goes after the process and before the folder.
-    left: SharedMemory,
+    pub(crate) left: SharedMemory,
     folder: TempDir,
 }
 
@@ -160,14 +160,6 @@ impl Weir {
 
     pub fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// The table in shared memory of its ledger, which is there while it runs and after a kill.
-    ///
-    /// # Panics
-    /// When it has no ledger.
-    pub fn live_table(&self) -> PathBuf {
-        self.left.tables().next().expect("a ledger")
     }
 
     pub fn config_path(&self) -> &Path {

@@ -95,7 +95,7 @@ fn json_has_the_fields_by_name() {
     assert_eq!(value["shards"][1]["cpu"], Value::Null);
     assert_eq!(value["rings_cooperative"], 4);
     assert_eq!(value["draining"], false);
-    assert_eq!(value.as_object().map(serde_json::Map::len), Some(17));
+    assert_eq!(value.as_object().map(serde_json::Map::len), Some(18));
     assert_eq!(json(&Response::Done("ok".to_owned())), "{\n  \"done\": \"ok\"\n}\n");
     let backends = json(&Response::Backends(vec![BackendStatus::default()]));
     let value: Value = serde_json::from_str(&backends).expect("JSON");
