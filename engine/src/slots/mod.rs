@@ -40,6 +40,8 @@ mod table;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_sight;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicU64;
 use loom::thread;
+use weir_protocol::limit::ban::{Ban, Ladder, LadderRules};
 use weir_protocol::limit::meter::{Meter, Moment, Word};
 
 use super::deed::Admit;
@@ -101,6 +102,10 @@ impl Model {
 
     fn admits(&self, tag: u64, epoch: u64) -> bool {
         matches!(self.charge(tag, epoch), Charge::Admitted { .. })
+    }
+
+    fn ask<'a>(&self, policy: &'a Policy, tag: u64, epoch: u64) -> Ask<'a> {
+        Ask { tag, policy, now: at(epoch) }
     }
 
     fn word(&self) -> Word {
@@ -248,5 +253,68 @@ fn a_new_length_is_never_read_in_the_old_one() {
         assert!(admitted(here) && admitted(there), "{here:?} {there:?}");
         // All three in the current epoch, none taken for the one before.
         assert_eq!(model.word().0 & 0xFF_FFFF_FFFF, 3);
+    });
+}
+
+/// A reset comes before the charge or after it: nothing of the old count stays, no unit is lost.
+#[test]
+fn a_reset_leaves_the_charges_that_came_after_it() {
+    explore(|| {
+        let model = Model::new(3, 2);
+        let other = Arc::clone(&model);
+        let thread = thread::spawn(move || other.charge(OLD, 10));
+        assert!(model.groups().reset(&model.ask(&model.policy, OLD, 10)));
+        let left = match thread.join().expect("no panic") {
+            Charge::Admitted { remaining: 0, .. } => 0,
+            Charge::Admitted { remaining: 2, .. } => 1,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(model.word(), model.policy.meter().holding(at(10), left));
+    });
+}
+
+/// Two refusals at once, of which the later is one too many: just one of them bans.
+#[test]
+fn the_last_strike_bans_once() {
+    let rules =
+        LadderRules { after: 2, within_s: 60, for_s: 300, factor: 2, ceiling_s: 600, decay_s: 60 };
+    let ladder = Ladder::new(rules).expect("within the bounds");
+    explore(move || {
+        let model = Model::new(2, 2);
+        let strike = move |model: &Model| {
+            let ask = model.ask(&model.policy, OLD, 10);
+            model.groups().strike(&ask, &ladder, 9 * SECOND)
+        };
+        assert!(!strike(&model), "the first refusal is none");
+        let other = Arc::clone(&model);
+        let thread = thread::spawn(move || strike(&other));
+        let here = strike(&model);
+        let there = thread.join().expect("no panic");
+        assert!(here ^ there, "{here} {there}");
+        let ban = Ban(model.slots[0].ban.load(Ordering::Acquire));
+        assert_eq!(ban.remaining_ns(10 * SECOND), 300 * SECOND);
+        assert_eq!(model.heap.banned_groups.load(Ordering::Acquire), 1);
+    });
+}
+
+/// The old key's last permit is released while another key wants the slot, and while the old key
+/// asks again: a permit is never taken off the new owner.
+#[test]
+fn a_permit_is_released_to_its_own_counter_only() {
+    explore(|| {
+        let permits = Policy::new("model", Meter::in_flight(1).expect("within the bounds"));
+        let model = Model::new(1, 0);
+        assert!(matches!(model.charge_under(&permits, OLD, 10), Charge::Admitted { .. }));
+        let other = Arc::clone(&model);
+        let thread = thread::spawn(move || {
+            other.groups().refund(&other.ask(&permits, OLD, 10), at(10), 1);
+            other.charge_under(&permits, OLD, 11)
+        });
+        let new = model.charge_under(&permits, NEW, 12);
+        let old = thread.join().expect("no panic");
+        let admitted = |charge| matches!(charge, Charge::Admitted { .. });
+        assert!(!admitted(new) || !admitted(old), "one slot: {new:?} {old:?}");
+        let count = model.word().0 & u64::from(u32::MAX);
+        assert_eq!(count, u64::from(admitted(new) || admitted(old)));
     });
 }
