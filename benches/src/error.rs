@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use weir_protocol::limit::meter::MeterError;
+
 use crate::load::ResponseError;
 
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,10 @@ pub enum Error {
     Failures { failures: u64 },
     #[error("the thread of the {0} panicked")]
     Panicked(&'static str),
+    #[error("a limit to measure: {0}")]
+    Limit(MeterError),
+    #[error("nothing was measured")]
+    NoRounds,
     #[error("cannot make a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
     #[error("cannot set up the TLS client: {0}")]

@@ -15,6 +15,7 @@ pub mod contestant;
 pub mod error;
 pub mod job;
 pub mod load;
+pub mod micro;
 pub mod process;
 pub mod report;
 pub mod run;

@@ -10,16 +10,20 @@ use weir_benches::contestant::{CONTESTANTS, Contestant};
 use weir_benches::error::Error;
 use weir_benches::job::{JOBS, Job, JobKind, LOAD_CPU, SLOW_LOAD_PER_SECOND};
 use weir_benches::load::Pace;
+use weir_benches::micro::{self, limits};
 use weir_benches::report::Report;
 use weir_benches::run::{self, Entrant, Plan};
 use weir_benches::sys;
+
+/// The job that needs no contestants.
+const LIMITS: &str = "limits";
 
 /// Compare proxies on one core each, in interleaved rounds, and print CPU time per request,
 /// throughput and latency.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    #[arg(help = jobs_help(), value_parser = PossibleValuesParser::new(JOBS.iter().map(|job| job.name)))]
+    #[arg(help = jobs_help(), value_parser = PossibleValuesParser::new(job_names()))]
     job: String,
     /// How often each contestant is measured
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -49,7 +53,11 @@ struct Arguments {
 fn jobs_help() -> String {
     let lines: Vec<String> =
         JOBS.iter().map(|job| format!("{}: {}", job.name, job.about)).collect();
-    lines.join("; ")
+    format!("{}; {LIMITS}: the slot table alone, in nanoseconds", lines.join("; "))
+}
+
+fn job_names() -> impl Iterator<Item = &'static str> {
+    JOBS.iter().map(|job| job.name).chain([LIMITS])
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -60,13 +68,26 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 fn main() -> ExitCode {
-    match compare(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    let done = if arguments.job == LIMITS { measure(&arguments) } else { compare(&arguments) };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("weir-bench: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn measure(arguments: &Arguments) -> Result<(), Error> {
+    let figures = limits::measure(usize::try_from(arguments.rounds).unwrap_or(1))?;
+    if arguments.json {
+        let json = serde_json::to_string_pretty(&figures).map_err(std::io::Error::from);
+        println!("{}", json.map_err(Error::io("write the figures as JSON"))?);
+    } else {
+        print!("{}", micro::text(&figures));
+    }
+    Ok(())
 }
 
 fn compare(arguments: &Arguments) -> Result<(), Error> {
