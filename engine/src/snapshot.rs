@@ -22,6 +22,7 @@ use crate::admission::Subjects;
 use crate::config::{
     BackendConfig, ClientTlsConfig, Config, JwtConfig, ListenerConfig, RetryConfig, UpstreamConfig,
 };
+use crate::ledger::flight::Numbers;
 use crate::router::Router;
 use crate::runtime::Endpoint;
 use crate::shard::AddressTable;
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub addresses: Option<Arc<AddressTable>>,
     /// See [`Snapshot::subjects`].
     subjects: OnceLock<Arc<Subjects>>,
+    /// How flight records refer to this configuration; there with the recorder.
+    pub flight: Option<Numbers>,
     /// SHA-256 of an API key to its index in the configuration.
     keys: BTreeMap<[u8; 32], usize>,
 }
@@ -115,6 +118,7 @@ impl Snapshot {
             forwarding: Forwarding::new(&config),
             addresses: registry.addresses(http.connections_per_address > 0),
             subjects: OnceLock::new(),
+            flight: None,
             keys: config.keys.iter().enumerate().map(|(i, key)| (key.digest, i)).collect(),
             config,
         })

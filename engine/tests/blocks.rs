@@ -77,6 +77,7 @@ impl Gateway {
             table: Arc::new(SlotTable::in_memory(64, [0; 16])),
             metrics: Arc::clone(&gateway.metrics),
             log: None,
+            flight: None,
         };
         (gateway, setup)
     }

@@ -199,6 +199,7 @@ fn gateway(backend: SocketAddr, listener: &TcpListener) -> (Gateway, ShardSetup)
         table: Arc::new(SlotTable::in_memory(8, [0; 16])),
         metrics: Arc::clone(&gateway.metrics),
         log: None,
+        flight: None,
     };
     (gateway, setup)
 }

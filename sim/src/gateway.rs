@@ -170,6 +170,7 @@ async fn start_shard(
         table: Arc::clone(&engine.table),
         metrics,
         log: None,
+        flight: None,
     };
     let parking = runtime.parking()?;
     runtime.spawn(shard::run(runtime.clone(), setup, listeners, parking));

@@ -156,8 +156,10 @@ impl Setup {
             self;
         let everything = "[[route]]\npath = \"/*\"\nupstream = \"api\"\n";
         let routes = if routes.is_empty() { everything } else { routes };
+        // A killed gateway leaves the live rings of its flight recorder for the next start.
+        let flight = if engine.contains("flight = ") { "" } else { "flight = 0\n" };
         format!(
-            "[engine]\nledger = \"@folder@/ledger\"\nshards = {shards}\n{engine}\n\
+            "[engine]\nledger = \"@folder@/ledger\"\nshards = {shards}\n{flight}{engine}\n\
              [[listener]]\naddress = \"127.0.0.1:@port:main@\"\n{listener}\n\
              [control]\naddress = \"127.0.0.1:@port:control@\"\nsocket = \"@folder@/weir.sock\"\n\n\
              [http]\n{http}\n[access_log]\noutput = \"{access_log}\"\n\n{tables}\n\

@@ -26,10 +26,21 @@ impl SharedMemory {
     }
 }
 
+/// Of the flight recorder whose ledger has this table.
+fn rings_beside(table: &Path) -> impl Iterator<Item = PathBuf> {
+    let prefix = format!("{}-flight-", table.display());
+    let entries = std::fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(move |path| path.to_str().is_some_and(|path| path.starts_with(&prefix)))
+}
+
 impl Drop for SharedMemory {
     fn drop(&mut self) {
         // One that was stopped has taken its own away.
-        self.tables().for_each(|table| drop(std::fs::remove_file(table)));
+        for table in self.tables() {
+            drop(std::fs::remove_file(&table));
+            rings_beside(&table).for_each(|ring| drop(std::fs::remove_file(ring)));
+        }
     }
 }
 

@@ -14,7 +14,8 @@ use crate::wait;
 use crate::{binaries, client, ports, sandbox};
 
 /// The parts of a configuration that most tests share: everything of the engine in the test's own
-/// folder. `[engine]` goes on for whoever appends keys, since it is the last table.
+/// folder. `[engine]` goes on for whoever appends keys, since it is the last table. Nothing is recorded:
+/// a killed gateway leaves the live rings of its flight recorder for the next start.
 pub const COMMON: &str = "\
 [control]
 address = \"127.0.0.1:@port:control@\"
@@ -22,6 +23,7 @@ socket = \"@folder@/weir.sock\"
 
 [engine]
 ledger = \"@folder@/ledger\"
+flight = 0
 ";
 
 /// For a start: it maps a ledger, probes the runtime and waits for predecessors, and many of them start

@@ -49,6 +49,8 @@ pub type Standings<'s> = ArrayVec<Standing<'s>, STANDINGS_MAX>;
 /// What was decided, and what the answer should say of the caller's allowance either way.
 pub struct Decision<'s> {
     pub caller: Caller,
+    /// Whether it came to asking who is calling.
+    pub identified: bool,
     pub standings: Standings<'s>,
     pub refusal: Option<Refusal<'s>>,
     /// What was charged, until the exchange is over.
@@ -64,6 +66,7 @@ impl<'s> Decision<'s> {
             caller: Caller::Anonymous,
             standings: Standings::new(),
             refusal: None,
+            identified: false,
             tab: Tab::new(table),
             would_refuse: None,
         }
@@ -174,6 +177,7 @@ impl<'s> Admission<'s> {
         self.charge_all(Phase::Everybody, &unknown, &hasher, decision)?;
         let presented = presented(request.head, route.auth);
         let identified = identify(presented, self.snapshot, request.wall);
+        decision.identified = true;
         if !matches!(identified, Ok(Caller::Key(_) | Caller::Token(_))) {
             self.charge_all(Phase::Anonymous, &unknown, &hasher, decision)?;
         }

@@ -23,7 +23,7 @@ impl Config {
     }
 
     /// Each key that only a restart changes, with its value as a reader would write it.
-    fn fixed(&self) -> [(&'static str, String); 12] {
+    fn fixed(&self) -> [(&'static str, String); 13] {
         let EngineConfig {
             shards,
             runtime,
@@ -31,6 +31,7 @@ impl Config {
             slots,
             live_table,
             sync_interval: _,
+            flight,
             drain_timeout,
             connections_per_shard,
             watchdog: _,
@@ -64,6 +65,7 @@ impl Config {
             ("\"ledger\" in [engine]", format!("{ledger:?}")),
             ("\"slots\" in [engine]", slots.to_string()),
             ("\"live_table\" in [engine]", live_table.to_owned()),
+            ("\"flight\" in [engine]", flight.to_string()),
             ("\"drain_timeout\" in [engine]", format!("\"{}\"", Span(drain_timeout))),
             ("\"connections_per_shard\" in [engine]", connections_per_shard.to_string()),
             ("\"output\" in [access_log]", output),

@@ -83,6 +83,8 @@ pub struct EngineConfig {
     pub live_table: LiveTable,
     /// What a power loss may cost of counts: 100 ms to 60 s. Default 1 s.
     pub sync_interval: Duration,
+    /// Bytes of the flight recorder's file for each shard; 0 is no recorder. Default 16 MiB.
+    pub flight: u64,
     /// How long SIGTERM waits for requests in flight. Default 30 s.
     pub drain_timeout: Duration,
     /// Connections one shard holds at once; one more is answered 503. Default 32,768.

@@ -29,6 +29,7 @@ mod counters;
 pub mod disk;
 mod error;
 mod files;
+pub mod flight;
 mod header;
 pub mod journal;
 mod lines;
@@ -165,6 +166,12 @@ impl Ledger {
 
     pub fn path(&self) -> &Path {
         self.copies.counters.path()
+    }
+
+    /// Where its flight recorder is.
+    pub fn flight(&self) -> flight::Place<'_> {
+        let header::Header { identity, epoch_base, .. } = self.copies.header;
+        flight::Place::of(&self.dir, u128::from_be_bytes(identity), epoch_base)
     }
 
     /// A handle of the journal. `submit` brings tasks to where [`Ledger::serve_journal`] is called.

@@ -18,7 +18,7 @@ const EXPOSED_POWERS: std::ops::RangeInclusive<u32> = 14..=36;
 type Pick = fn(&ShardMetrics) -> &Counter;
 
 /// Counters without labels: name, help, and where it is kept.
-const COUNTERS: [(&str, &str, Pick); 29] = [
+const COUNTERS: [(&str, &str, Pick); 30] = [
     ("connections_accepted", "Client connections accepted.", |m| &m.connections_accepted),
     ("connections_refused", "Connections closed because a shard was full.", |m| {
         &m.connections_refused
@@ -62,6 +62,9 @@ const COUNTERS: [(&str, &str, Pick); 29] = [
     ("loops", "Requests that came through this gateway too often.", |m| &m.loops),
     ("log_lines_dropped", "Access log lines dropped because the writer lagged.", |m| {
         &m.log_lines_dropped
+    }),
+    ("flight_dropped", "Flight records dropped because the recorder lagged.", |m| {
+        &m.flight_dropped
     }),
     ("tunnels_opened", "Connections that became tunnels.", |m| &m.tunnels_opened),
     ("tunnels_refused", "Requests for a tunnel too many.", |m| &m.tunnels_refused),

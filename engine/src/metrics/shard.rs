@@ -158,6 +158,8 @@ pub struct ShardMetrics {
     /// Requests refused because `Via` names this gateway too often.
     pub loops: Counter,
     pub log_lines_dropped: Counter,
+    /// Requests that are missing in the flight recorder, because its thread lagged.
+    pub flight_dropped: Counter,
     /// A gauge.
     pub tunnels_open: Counter,
     pub tunnels_opened: Counter,

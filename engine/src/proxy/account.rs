@@ -24,12 +24,16 @@ pub(super) struct Account<'e> {
     pub(super) limit: Option<&'e str>,
     /// A limit in dry run that would have refused.
     pub(super) would_refuse: Option<&'e str>,
+    /// Index into the configuration's routes.
+    pub(super) route: Option<usize>,
+    /// Whether it announces another request.
+    pub(super) preflight: bool,
     upstream: Option<&'e str>,
     backend: Option<&'e str>,
     pub(super) request_bytes: u64,
     pub(super) response_bytes: u64,
     /// What the request did cost, if its backend says so.
-    reported: Option<u64>,
+    pub(super) reported: Option<u64>,
     /// When the answer ended, where that is known already.
     ended: Option<Instant>,
 }
@@ -99,6 +103,7 @@ impl<R: Runtime> Exchange<'_, R> {
 
     fn record(&mut self, decision: &Decision<'_>, account: &Account<'_>) {
         let elapsed = self.count(account, &decision.tab);
+        self.record_flight(decision, account, elapsed);
         if self.shard.has_log() {
             let entry = self.entry(&decision.caller, account, elapsed);
             self.shard.log(|line| write_line(&entry, line));
@@ -114,6 +119,7 @@ impl<R: Runtime> Exchange<'_, R> {
         account: &Account<'_>,
     ) -> Box<Tunnel<R>> {
         let elapsed = self.count(account, &decision.tab);
+        self.record_flight(decision, account, elapsed);
         let log = self.shard.has_log();
         let record = Record {
             started: self.started,

@@ -52,9 +52,11 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         let index = match self.find_route()? {
             Found::Route(index) => index,
             Found::Preflight(index, cors) => {
+                account.route = Some(index);
                 return Err(self.judge_preflight(index, cors, decision, account));
             }
         };
+        account.route = Some(index);
         let route = &self.snapshot.config.routes[index];
         if let Some(cors) = route.policy.as_ref().and_then(|policy| policy.cors.as_ref()) {
             self.note_cors(cors);
@@ -117,14 +119,15 @@ impl<'e, R: Runtime> Exchange<'e, R> {
     /// A preflight has no credentials, so that limits by address are all that it meets.
     fn judge_preflight(
         &mut self,
-        route: usize,
+        index: usize,
         cors: &Cors,
         decision: &mut Decision<'e>,
         account: &mut Account<'e>,
     ) -> Answer<'e> {
         account.decision = "refused";
+        account.preflight = true;
         let allowed = self.allow_origin(cors);
-        self.decide(route, decision, Admission::decide_anonymous);
+        self.decide(index, decision, Admission::decide_anonymous);
         if let Err(answer) = refused(decision, account) {
             return answer;
         }

@@ -10,6 +10,7 @@ mod conversation;
 mod cors;
 mod exchange;
 mod fault;
+mod flight;
 mod forward;
 mod heads;
 mod interim;

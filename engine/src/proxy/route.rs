@@ -16,9 +16,8 @@ use crate::shard::{Buffers, Output};
 pub(super) const HIDDEN_DOTS: &str =
     "dot segments beside encoded slashes, backslashes or parameters in the path";
 
-/// What a request has come to.
+/// What a request has come to; routes by their index in the configuration.
 pub(super) enum Found<'e> {
-    /// The index of the route.
     Route(usize),
     /// A browser asks whether a page may send a request that this route would serve.
     Preflight(usize, &'e Cors),

@@ -67,6 +67,14 @@ pub fn kill(pid: i32) {
     let _ = unsafe { libc::kill(pid, libc::SIGKILL) };
 }
 
+/// Has the calling thread give way to others, as far as the system lets it.
+pub fn lower_priority() {
+    const NICE: libc::c_int = 10;
+    // SAFETY: a system call without memory. Under Linux 0 is the calling thread (setpriority(2)). A
+    // refusal leaves the priority as it is.
+    let _ = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+}
+
 /// Ties the calling thread to one CPU.
 ///
 /// # Errors

@@ -6,6 +6,7 @@
 
 mod blocking;
 mod control;
+mod flight;
 mod handover;
 mod journal;
 mod operations;

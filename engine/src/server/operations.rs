@@ -11,6 +11,7 @@ use weir_protocol::control::{BackendStatus, Status};
 use weir_protocol::journal::Block;
 
 use super::blocking::Blocking;
+use super::flight::Recording;
 use super::handover::Offer;
 use super::panics;
 use super::shards::ShardHandle;
@@ -44,6 +45,7 @@ pub(super) struct Parts {
     pub(super) journal: JournalHandle,
     pub(super) standing: Arc<Standing>,
     pub(super) log: Option<LogSink>,
+    pub(super) recording: Option<Recording>,
     pub(super) offer: Offer,
 }
 
@@ -75,6 +77,7 @@ pub(super) struct Engine {
 struct Current {
     snapshot: Arc<Snapshot>,
     registry: Registry,
+    recording: Option<Recording>,
 }
 
 impl Engine {
@@ -93,7 +96,11 @@ impl Engine {
             journal: parts.journal,
             standing: parts.standing,
             started: os::now(),
-            current: Mutex::new(Current { snapshot: parts.snapshot, registry: parts.registry }),
+            current: Mutex::new(Current {
+                snapshot: parts.snapshot,
+                registry: parts.registry,
+                recording: parts.recording,
+            }),
             blocking,
             log: Mutex::new(parts.log),
             draining: AtomicBool::new(false),
@@ -200,11 +207,14 @@ impl Engine {
         current.snapshot.config.reloadable(&next).map_err(|faults| faults.to_string())?;
         let generation = current.snapshot.generation + 1;
         let pages = Some(self.pages_path.as_path());
-        let snapshot = Snapshot::build(next, generation, &mut current.registry, pages)
+        let mut snapshot = Snapshot::build(next, generation, &mut current.registry, pages)
             .map_err(|error| error.to_string())?;
         // Before a shard has to.
         snapshot.subjects(&self.table);
         self.standing.set_interval(snapshot.config.engine.sync_interval);
+        if let Some(recording) = &mut current.recording {
+            recording.number(&mut snapshot, &self.table);
+        }
         current.snapshot = Arc::new(snapshot);
         Ok(Arc::clone(&current.snapshot))
     }

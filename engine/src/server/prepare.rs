@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::flight::{FlightThread, OpenFlight};
 use super::handover::Offer;
 use super::operations::{Engine, Parts};
 use super::shards::{Common, Shards};
@@ -27,16 +28,19 @@ pub(super) struct Prepared {
     /// The pages' and weirctl's.
     unplaced: [Unplaced; 2],
     log: Option<LogSink>,
-    snapshot: Arc<Snapshot>,
+    snapshot: Snapshot,
     registry: Registry,
     config_path: PathBuf,
     pages_path: PathBuf,
+    /// Another engine is about to end.
+    replaces: bool,
 }
 
 /// An engine whose shards serve.
 struct Running {
     engine: Arc<Engine>,
     shards: Shards,
+    flight: Option<FlightThread>,
     sockets: control::Sockets,
     orders: Orders,
     files: Vec<SocketFile>,
@@ -60,7 +64,7 @@ impl Prepared {
         let log = LogSink::start(&config.access_log, cpus.len()).map_err(ServerError::AccessLog)?;
         let shards = Shards::start(&chosen, cpus)?;
         let mut registry = Registry::default();
-        let snapshot = Arc::new(Snapshot::build(config, 1, &mut registry, Some(&pages_path))?);
+        let snapshot = Snapshot::build(config, 1, &mut registry, Some(&pages_path))?;
         Ok(Self {
             chosen,
             shards,
@@ -71,6 +75,7 @@ impl Prepared {
             registry,
             config_path,
             pages_path,
+            replaces,
         })
     }
 
@@ -103,9 +108,14 @@ impl Prepared {
         };
         let [pages, socket] = self.unplaced;
         let sockets = control::Sockets { pages: place(pages)?, socket: place(socket)? };
-        let snapshot = self.snapshot;
-        let common = Common { snapshot: &snapshot, table: &table, log: self.log.as_ref() };
-        self.shards.serve(&common, self.sockets.listen()?)?;
+        let mut snapshot = self.snapshot;
+        let shards = self.shards.count();
+        let flight = OpenFlight::open(ledger, &mut snapshot, &table, shards, self.replaces);
+        let OpenFlight { recorders, thread: flight, recording } = flight;
+        let snapshot = Arc::new(snapshot);
+        let log = self.log.as_ref();
+        let common = Common { snapshot: &snapshot, table: &table, log, recorders };
+        self.shards.serve(common, self.sockets.listen()?)?;
         let orders = Orders::new();
         let config = &snapshot.config;
         ledger.standing().set_interval(config.engine.sync_interval);
@@ -123,26 +133,21 @@ impl Prepared {
             journal: orders.journal(ledger),
             standing: ledger.standing(),
             log: self.log,
+            recording,
             offer,
         });
         let engine = Arc::new(engine);
-        Ok(Running {
-            engine,
-            shards: self.shards,
-            sockets,
-            orders,
-            files,
-            sample_api,
-            drain_timeout,
-        })
+        let shards = self.shards;
+        Ok(Running { engine, shards, flight, sockets, orders, files, sample_api, drain_timeout })
     }
 }
 
 impl Running {
     /// Until the end.
     fn run(self, ledger: Ledger, ready: impl FnOnce(&str)) -> Result<(), ServerError> {
-        let Self { engine, shards, sockets, orders, files, sample_api, drain_timeout } = self;
-        let sync = LedgerSync::start(ledger, orders)?;
+        let Self { engine, shards, flight, sockets, orders, files, sample_api, drain_timeout } =
+            self;
+        let sync = LedgerSync::start(ledger, orders, flight)?;
         let ready = || ready(&engine.banner());
         let outcome =
             control::run(&engine, &sync, shards, sockets, sample_api, drain_timeout, ready);

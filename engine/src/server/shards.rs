@@ -14,6 +14,7 @@ use super::ServerError;
 use super::watchdog::Stalls;
 use crate::access_log::LogSink;
 use crate::config;
+use crate::ledger::flight::Recorder;
 use crate::metrics::ShardMetrics;
 use crate::runtime::epoll::EpollListener;
 use crate::runtime::glommio::GlommioListener;
@@ -75,6 +76,8 @@ pub(super) struct Common<'c> {
     pub(super) snapshot: &'c Arc<Snapshot>,
     pub(super) table: &'c Arc<SlotTable>,
     pub(super) log: Option<&'c LogSink>,
+    /// For each shard, where there is a flight recorder.
+    pub(super) recorders: Vec<Recorder>,
 }
 
 impl Shards {
@@ -112,9 +115,10 @@ impl Shards {
     /// Has every shard serve its sockets, and waits until all do.
     pub(super) fn serve(
         &self,
-        common: &Common<'_>,
+        common: Common<'_>,
         sockets: Vec<Vec<(usize, TcpListener)>>,
     ) -> Result<(), ServerError> {
+        let mut recorders = common.recorders.into_iter();
         for (id, (shard, listeners)) in self.running.iter().zip(sockets).enumerate() {
             let setup = ShardSetup {
                 id,
@@ -123,6 +127,7 @@ impl Shards {
                 table: Arc::clone(common.table),
                 metrics: Arc::clone(&shard.handle.metrics),
                 log: common.log.map(LogSink::new_shard),
+                flight: recorders.next(),
             };
             // A thread that is gone shows in what it does not answer.
             let _ = shard.work.send(Work { setup, listeners });

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::flight::FlightThread;
 use super::{ServerError, journal};
 use crate::ledger::journal::{JournalHandle, Task};
 use crate::ledger::{Ledger, LedgerError, News};
@@ -20,6 +21,7 @@ const RELEASED: Duration = Duration::from_secs(60);
 pub(super) struct LedgerSync {
     orders: Sender<Order>,
     thread: JoinHandle<Result<(), LedgerError>>,
+    flight: Option<FlightThread>,
 }
 
 /// What the thread is told, from before there is one.
@@ -57,7 +59,12 @@ pub(super) enum Order {
 }
 
 impl LedgerSync {
-    pub(super) fn start(ledger: Ledger, orders: Orders) -> Result<Self, ServerError> {
+    /// `flight` goes where the ledger goes.
+    pub(super) fn start(
+        ledger: Ledger,
+        orders: Orders,
+        flight: Option<FlightThread>,
+    ) -> Result<Self, ServerError> {
         let Orders { sender: orders, received } = orders;
         let torn = ledger.opening().journal.torn_bytes;
         if torn > 0 {
@@ -70,7 +77,7 @@ impl LedgerSync {
             .name("weir-ledger".to_owned())
             .spawn(move || sync_until(ledger, &received))
             .map_err(ServerError::Control)?;
-        Ok(Self { orders, thread })
+        Ok(Self { orders, thread, flight })
     }
 
     /// Whether the thread is gone, which only a panic can do.
@@ -79,14 +86,20 @@ impl LedgerSync {
     }
 
     pub(super) async fn release(&self) -> Result<(), ServerError> {
+        if let Some(flight) = &self.flight {
+            flight.release().await;
+        }
         self.ask(Order::Release).await
     }
 
     pub(super) async fn resume(&self) -> Result<(), ServerError> {
-        self.ask(Order::Resume).await
+        self.ask(Order::Resume).await?;
+        self.flight.iter().for_each(FlightThread::resume);
+        Ok(())
     }
 
     pub(super) fn give_up(&self) {
+        self.flight.iter().for_each(FlightThread::give_up);
         // A thread that is gone has given up everything.
         let _ = self.orders.send(Order::GiveUp);
     }
@@ -105,6 +118,9 @@ impl LedgerSync {
 
     /// Syncs once more and marks the ledger as closed in order, unless it is a successor's.
     pub(super) fn stop(self) -> Result<(), ServerError> {
+        if let Some(flight) = self.flight {
+            flight.stop();
+        }
         // Handles of the journal may outlive this.
         let _ = self.orders.send(Order::Stop);
         Ok(self.thread.join().map_err(|_| ServerError::Lost("the ledger's thread"))??)

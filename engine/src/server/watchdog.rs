@@ -211,6 +211,7 @@ upstream = "a"
             table: Arc::new(SlotTable::in_memory(8, [0; 16])),
             metrics: Arc::clone(&handle.metrics),
             log: None,
+            flight: None,
         };
         let served = epoll::run(None, |runtime| async move {
             runtime.spawn(async move {

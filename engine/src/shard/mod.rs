@@ -43,6 +43,7 @@ pub use worker::Desk;
 use crate::access::BlockSet;
 use crate::access_log::ShardLog;
 use crate::admission::address_key;
+use crate::ledger::flight::Recorder;
 use crate::metrics::ShardMetrics;
 use crate::proxy::{Pool, exchange};
 use crate::runtime::{Runtime, Timer, Timers};
@@ -85,6 +86,8 @@ pub struct ShardSetup {
     pub metrics: Arc<ShardMetrics>,
     /// `None` when there is no access log.
     pub log: Option<ShardLog>,
+    /// `None` when nothing is recorded.
+    pub flight: Option<Recorder>,
 }
 
 pub struct Shard<R: Runtime> {
@@ -97,6 +100,7 @@ pub struct Shard<R: Runtime> {
     pub table: Arc<SlotTable>,
     pub metrics: Arc<ShardMetrics>,
     pub tunnels: Tunnels,
+    pub flight: Option<Recorder>,
     snapshot: RefCell<Rc<ShardSnapshot>>,
     /// `None` when nobody is blocked.
     blocks: RefCell<Option<Arc<BlockSet>>>,
@@ -130,8 +134,7 @@ struct Service<R: Runtime, F> {
 }
 
 /// Serves `listeners`, each with its place among the configuration's, until drained or stopped. A
-/// listener may have several sockets here, or none.
-/// `parking` is for connections that are idle.
+/// listener may have several sockets here, or none. `parking` is for connections that are idle.
 pub async fn run<R: Runtime>(
     runtime: R,
     setup: ShardSetup,
@@ -238,6 +241,7 @@ impl<R: Runtime> Shard<R> {
             table: setup.table,
             tunnels: Tunnels::new(Arc::clone(&setup.metrics)),
             metrics: setup.metrics,
+            flight: setup.flight,
             snapshot: RefCell::new(Rc::new(snapshot)),
             blocks: RefCell::new(None),
             log: RefCell::new(setup.log),

@@ -14,7 +14,7 @@ use super::super::{
     WatchdogAction,
 };
 use super::forwarding::{proxy_protocol, trusted_proxies};
-use super::{CONTROL, tls};
+use super::{CONTROL, flight, tls};
 
 /// Linux counts CPUs in sets of 1,024 (sched_setaffinity(2)).
 const CPUS_MAX: usize = 1024;
@@ -52,6 +52,7 @@ impl Default for EngineConfig {
             slots: 65_536,
             live_table: LiveTable::Auto,
             sync_interval: Duration::from_secs(1),
+            flight: 16 << 20,
             drain_timeout: Duration::from_secs(30),
             connections_per_shard: 32_768,
             watchdog: Some(Duration::from_secs(5)),
@@ -81,6 +82,7 @@ pub(super) fn engine(table: Option<Table<'_>>) -> EngineConfig {
         sync_interval: table
             .duration("sync_interval", SYNC_INTERVAL)
             .unwrap_or(default.sync_interval),
+        flight: table.take("flight").and_then(|n| flight::flight(&n)).unwrap_or(default.flight),
         drain_timeout: table
             .duration("drain_timeout", TIMEOUT_OR_NONE)
             .unwrap_or(default.drain_timeout),

@@ -15,6 +15,7 @@ mod conditions;
 mod cors;
 mod engine;
 mod fields;
+mod flight;
 mod forwarding;
 mod http;
 mod identity;

@@ -24,6 +24,7 @@ fn the_least_file_has_every_default() {
             slots: 65_536,
             live_table: LiveTable::Auto,
             sync_interval: seconds(1),
+            flight: 16 << 20,
             drain_timeout: seconds(30),
             connections_per_shard: 32_768,
             watchdog: Some(seconds(5)),
@@ -216,7 +217,7 @@ fn the_sample_shows_the_defaults() {
         assert_eq!(config, sample, "{key}");
         switched += 1;
     }
-    assert_eq!(switched, 56, "keys shown with their defaults");
+    assert_eq!(switched, 57, "keys shown with their defaults");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use super::{parse, parse_with_least};
 
 mod callers;
+mod flight;
 mod forwarding;
 mod limits;
 mod policy;

@@ -55,6 +55,7 @@ fn each_key_that_needs_a_restart_is_named() {
         ("[engine]\nledger = \"x\"", "\"ledger\" in [engine]", "\"/var/lib/weir\"", "\"x\""),
         ("[engine]\nlive_table = \"file\"", "\"live_table\" in [engine]", "\"auto\"", "\"file\""),
         ("[engine]\nslots = 16", "\"slots\" in [engine]", "65536", "16"),
+        ("[engine]\nflight = 0", "\"flight\" in [engine]", "16777216", "0"),
         ("[engine]\ndrain_timeout = \"5m\"", "\"drain_timeout\" in [engine]", "\"30s\"", "\"5m\""),
         (
             "[engine]\nconnections_per_shard = 1",

@@ -20,6 +20,7 @@ ledger = "l"
 slots = 16
 live_table = "tmpfs"
 sync_interval = "100ms"
+flight = "2MiB"
 drain_timeout = "0s"
 connections_per_shard = 7
 watchdog = "1h"
@@ -46,6 +47,8 @@ output = "./access.log"
     assert_eq!((config.engine.slots, config.engine.connections_per_shard), (16, 7));
     let sync = (config.engine.live_table, config.engine.sync_interval);
     assert_eq!(sync, (LiveTable::Tmpfs, Duration::from_millis(100)));
+    assert_eq!(config.engine.flight, 2 << 20);
+    assert_eq!(right("[engine]\nflight = 0").engine.flight, 0);
     assert_eq!(config.engine.drain_timeout, Duration::ZERO);
     let watched = (config.engine.watchdog, config.engine.watchdog_action);
     assert_eq!(watched, (Some(Duration::from_secs(3600)), WatchdogAction::Abort));

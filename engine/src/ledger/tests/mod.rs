@@ -80,15 +80,15 @@ fn forge(dir: &Path, at: u64, bytes: &[u8]) {
 
 /// Between fork and exec a child holds copies of this process's locks, whichever test forked it. So
 /// nobody forks while a test may open a ledger again.
-static FORKING: RwLock<()> = RwLock::new(());
+pub(super) static FORKING: RwLock<()> = RwLock::new(());
 
-struct Folder {
+pub(super) struct Folder {
     dir: TempDir,
     _nobody_forks: RwLockReadGuard<'static, ()>,
 }
 
 impl Folder {
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.dir.path()
     }
 }
@@ -105,7 +105,7 @@ impl Drop for Folder {
     }
 }
 
-fn folder() -> Folder {
+pub(super) fn folder() -> Folder {
     let nobody_forks = FORKING.read().unwrap_or_else(PoisonError::into_inner);
     Folder { dir: tempdir().expect("a temporary folder"), _nobody_forks: nobody_forks }
 }

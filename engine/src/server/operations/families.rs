@@ -1,7 +1,8 @@
-use super::Engine;
+use super::{Engine, lock};
 use crate::control::Operations;
 use crate::metrics::{Family, Kind, ledger_families};
 use crate::runtime::os;
+use crate::server::flight::Recording;
 
 impl Engine {
     /// What the shards do not count.
@@ -47,6 +48,7 @@ impl Engine {
         ];
         families.extend(self.journal.metrics().families());
         families.extend(ledger_families(&self.standing, os::now()));
+        families.extend(lock(&self.current).recording.iter().flat_map(Recording::families));
         families
     }
 }
