@@ -6,6 +6,7 @@ use std::io::Write as _;
 use super::super::names::NAMES;
 use super::*;
 use crate::config::Config;
+use crate::slots::SlotTable;
 
 fn config(routes: &[&str], limits: &[&str]) -> Config {
     let mut text = "[[listener]]\naddress = \"127.0.0.1:8080\"\n[[upstream]]\nname = \"api\"\n\
