@@ -5,6 +5,7 @@ pub mod access;
 pub mod access_log;
 pub mod addresses;
 pub mod admission;
+pub mod backtest;
 pub mod config;
 pub mod control;
 pub mod demo;

@@ -1,9 +1,11 @@
 //! The `weir` command.
 
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use weir_engine::backtest;
 use weir_engine::config::Config;
 use weir_engine::demo::{self, DemoPorts};
 use weir_engine::ledger::copies_on_write;
@@ -42,6 +44,8 @@ enum Command {
     },
     /// Start a gateway with three backends on this machine, and say what to try
     Demo(DemoArguments),
+    /// Send recorded requests through another configuration's limits
+    Backtest(BacktestArguments),
     /// Make certificates
     #[command(subcommand)]
     Cert(CertCommand),
@@ -69,6 +73,22 @@ struct SelfSignedArguments {
 }
 
 #[derive(Args)]
+struct BacktestArguments {
+    /// The flight recorder's folder: `flight` in the ledger's
+    #[arg(long, value_name = "DIR")]
+    flight: PathBuf,
+    /// The configuration to try
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+    /// How many keys of each limit, and minutes, are shown
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+}
+
+#[derive(Args)]
 struct DemoArguments {
     /// Where the gateway listens, on 127.0.0.1
     #[arg(long, default_value_t = 8080)]
@@ -86,6 +106,7 @@ fn main() -> ExitCode {
         Command::Run { config, upgrade, socket } => run(config, upgrade, socket),
         Command::Check { config } => check(&config),
         Command::Demo(arguments) => demo(&arguments),
+        Command::Backtest(arguments) => backtest(&arguments),
         Command::Cert(CertCommand::SelfSigned(arguments)) => self_signed(&arguments),
         Command::Version => {
             println!("weir {}", env!("CARGO_PKG_VERSION"));
@@ -119,6 +140,26 @@ fn demo(arguments: &DemoArguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format_args!("weir: {error}")),
     }
+}
+
+fn backtest(arguments: &BacktestArguments) -> ExitCode {
+    let BacktestArguments { flight, config, json, top } = arguments;
+    let config = match Config::load(config) {
+        Ok(config) => config,
+        Err(faults) => return fail(&faults),
+    };
+    let watched = io::stderr().is_terminal();
+    let progress = |done, most| {
+        if watched {
+            backtest::show_progress(&mut io::stderr(), done, most);
+        }
+    };
+    match backtest::run(flight, &config, progress) {
+        Ok(report) if *json => println!("{}", report.json(*top)),
+        Ok(report) => print!("{}", report.text(*top)),
+        Err(error) => return fail(&format_args!("weir: {error}")),
+    }
+    ExitCode::SUCCESS
 }
 
 fn check(path: &Path) -> ExitCode {

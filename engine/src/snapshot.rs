@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use forwarding::Forwarding;
+pub(crate) use limits::compile as compile_limits;
 pub use limits::{BanLimits, Charges, Limit, Quota, RouteLimits};
 use ring::digest;
 use weir_protocol::http::HeadLimits;

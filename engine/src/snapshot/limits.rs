@@ -109,7 +109,7 @@ impl Quota {
 }
 
 impl RouteLimits {
-    pub(super) fn new(route: &RouteConfig, limits: &[LimitConfig]) -> Self {
+    pub(crate) fn new(route: &RouteConfig, limits: &[LimitConfig]) -> Self {
         let of = |wanted: Option<Callers>| {
             let chosen = |index: &usize| {
                 let limit = &limits[*index];
@@ -135,7 +135,7 @@ pub struct BanLimits {
 }
 
 impl BanLimits {
-    pub(super) fn new(limits: &[LimitConfig]) -> Self {
+    pub(crate) fn new(limits: &[LimitConfig]) -> Self {
         let of = |by_address: bool| {
             let bans = |(index, limit): (usize, &LimitConfig)| {
                 let bans = limit.ban.is_some() && !limit.dry_run;
@@ -147,7 +147,8 @@ impl BanLimits {
     }
 }
 
-pub(super) fn compile(config: &Config) -> Result<Vec<Limit>, SnapshotError> {
+/// The limits of a configuration, in its order.
+pub(crate) fn compile(config: &Config) -> Result<Vec<Limit>, SnapshotError> {
     let limit = |limit: &LimitConfig| {
         compile_limit(limit)
             .map_err(|source| SnapshotError::Limit { name: limit.name.clone(), source })
