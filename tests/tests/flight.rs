@@ -77,7 +77,7 @@ fn the_same_configuration_decides_the_same(runtime: Runtime) {
     }
     assert_eq!((&report["newly_refused"], &report["newly_admitted"]), (&0.into(), &0.into()));
     assert_eq!(report["limits"][0]["keys"][0]["key"], "127.0.0.1");
-    assert_eq!(report["limits"][1]["keys"][0]["key"], "key k-1");
+    assert_eq!(report["limits"][1]["keys"][0]["key"], "k-1");
 }
 
 fn another_configuration_decides_what_it_says(runtime: Runtime) {

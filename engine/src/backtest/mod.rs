@@ -11,6 +11,7 @@
 mod merge;
 mod redecide;
 mod report;
+mod subject;
 mod tally;
 
 #[cfg(test)]
@@ -29,9 +30,9 @@ pub use report::Report;
 use tally::Tally;
 
 /// Slots of the first table.
-const SLOTS: usize = 1 << 18;
-/// And of the largest: 4 GiB.
-const SLOTS_MAX: usize = 1 << 26;
+const SLOTS: usize = 1 << 20;
+/// And of the largest: 4 GiB, of which the system gives what is used.
+const SLOTS_MAX: usize = 1 << 25;
 /// Records between two words to whoever watches.
 const PROGRESS: u64 = 1 << 20;
 
@@ -64,7 +65,7 @@ pub fn run(
 ) -> Result<Report, BacktestError> {
     let dictionary = Dictionary::read(dir)
         .map_err(|source| BacktestError::Folder { path: dir.to_owned(), source })?;
-    let limits = snapshot::limits(config)?;
+    let limits = snapshot::compile_limits(config)?;
     let mut seed = [0; 16];
     os::fill_random(&mut seed);
     let mut slots = SLOTS;
@@ -74,7 +75,7 @@ pub fn run(
         if report.table_full == 0 || slots >= SLOTS_MAX {
             return Ok(report);
         }
-        slots *= 16;
+        slots *= 32;
     }
 }
 
@@ -85,6 +86,7 @@ pub fn show_progress(out: &mut impl Write, done: u64, most: u64) {
     let _ = if done == most { writeln!(out) } else { out.flush() };
 }
 
+#[derive(Clone, Copy)]
 struct Replay<'r> {
     dir: &'r Path,
     config: &'r Config,
@@ -120,7 +122,7 @@ impl Replay<'_> {
         if redecision.table_full == 0 {
             progress(most, most);
         }
-        Ok(Report::new(self.config, self.dictionary, &redecision, tally, &merge))
+        Ok(Report::new(self, &redecision, tally, &merge))
     }
 }
 

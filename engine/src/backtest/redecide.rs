@@ -1,29 +1,28 @@
 //! What admission would decide on a recorded request: the order of `crate::admission`, and the slot
-//! table's own charges.
+//! table's own charges and bans.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
 
-use super::tally::{Step, Subject};
+use super::subject::{Facts, Subject, overrides};
+use super::tally::Step;
 use crate::access::Listing;
-use crate::admission::address_key;
-use crate::config::{Auth, Callers, Config, LIMITS_PER_ROUTE_MAX, LimitKey, OnFull, RouteConfig};
+use crate::config::{Auth, Config, LIMITS_PER_ROUTE_MAX, LimitKey, OnFull, RouteConfig};
 use crate::ledger::flight::{
-    Decision, Dictionary, IDENTIFIED, Kind, PREFLIGHT, Record, route_text,
+    Decision, Dictionary, IDENTIFIED, Kind, PREFLIGHT, REPORTED, Record, route_text,
 };
-use crate::metrics::Counter;
 use crate::runtime::{Instant, UnixNanos};
 use crate::slots::{Charge, SlotTable, SubjectHash};
-use crate::snapshot::{Limit, Quota};
+use crate::snapshot::{BanLimits, Charges, Limit, Quota, RouteLimits};
 
 /// What would become of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Admitted,
-    /// By the limit of this index.
-    Limited(usize),
+    /// By a limit, or its ban.
+    Limited,
     TableFull,
     /// For another reason than a limit: a list, a block, a missing credential, a tier.
     Refused,
@@ -39,24 +38,36 @@ type Places = BTreeMap<u64, Option<usize>>;
 pub(super) struct Redecision<'r> {
     config: &'r Config,
     limits: &'r [Limit],
+    route_limits: Vec<RouteLimits>,
+    ban_limits: BanLimits,
     table: SlotTable,
     epoch_base: UnixNanos,
     routes: Places,
     tiers: Places,
     named: Places,
-    steps: ArrayVec<Step, { 2 * LIMITS_PER_ROUTE_MAX }>,
+    /// Of each limit: who has an allowance of its own.
+    overrides: Vec<Vec<(SubjectHash, usize)>>,
+    steps: ArrayVec<Step, LIMITS_PER_ROUTE_MAX>,
+    charged: ArrayVec<(&'r Quota, SubjectHash, Stays), LIMITS_PER_ROUTE_MAX>,
     pub(super) table_full: u64,
     /// Requests of routes that the configuration lacks, by their number.
-    pub(super) missing: BTreeMap<u16, Counter>,
+    pub(super) missing: BTreeMap<u16, u64>,
+    /// Of each limit: names of overrides of which no record tells whom they mean.
+    pub(super) unknown_overrides: Vec<Vec<String>>,
+}
+
+/// Whether a later refusal leaves a charge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stays {
+    Yes,
+    No,
 }
 
 /// A request that is decided on.
 struct Ask<'a> {
     record: &'a Record,
-    address: IpAddr,
     route: &'a RouteConfig,
-    /// Of a known caller.
-    tier: Option<usize>,
+    facts: Facts,
     now: Instant,
 }
 
@@ -76,27 +87,43 @@ impl<'r> Redecision<'r> {
         let routes = config.routes.iter().map(|route| route_text(config, route)).collect();
         let tiers = config.tiers.iter().map(|tier| tier.name.clone()).collect();
         let named = limits.iter().map(|limit| limit.name.clone()).collect();
+        let table = SlotTable::in_memory(slots, seed);
+        // The record's times are Unix time, by the ledger's clock.
+        table.set_wall(Instant::from_nanos(0), epoch_base);
+        let mut unknown_overrides = Vec::new();
+        let own = config.limits.iter().map(|limit| {
+            let mut unknown = Vec::new();
+            let (key, of) = (&limit.key, &limit.overrides);
+            let found = overrides(key, of, config, dictionary, &table, &mut unknown);
+            unknown_overrides.push(unknown);
+            found
+        });
         Self {
+            overrides: own.collect(),
             config,
             limits,
-            table: SlotTable::in_memory(slots, seed),
+            route_limits: config
+                .routes
+                .iter()
+                .map(|route| RouteLimits::new(route, &config.limits))
+                .collect(),
+            ban_limits: BanLimits::new(&config.limits),
+            table,
             epoch_base,
             routes: places(Kind::Route, routes),
             tiers: places(Kind::Tier, tiers),
             named: places(Kind::Limit, named),
             steps: ArrayVec::new(),
+            charged: ArrayVec::new(),
             table_full: 0,
             missing: BTreeMap::new(),
+            unknown_overrides,
         }
     }
 
     /// The limit that refused in fact, where the configuration still has it.
     pub(super) fn limit_of(&self, record: &Record) -> Option<usize> {
         self.named.get(&u64::from(record.limit)).copied().flatten()
-    }
-
-    pub(super) const fn limits(&self) -> &'r [Limit] {
-        self.limits
     }
 
     /// The limits that the last request was charged for, or would have been.
@@ -106,92 +133,126 @@ impl<'r> Redecision<'r> {
 
     pub(super) fn decide(&mut self, record: &Record) -> Verdict {
         self.steps.clear();
-        match record.decision {
-            Decision::Blocked => return Verdict::Refused,
-            _ if record.route == 0 => return Verdict::NoRoute,
-            _ => {}
+        self.charged.clear();
+        if record.decision == Decision::Blocked {
+            return Verdict::Refused;
         }
-        let route = self.routes.get(&u64::from(record.route)).copied().flatten();
-        let Some(route) = route.map(|route| &self.config.routes[route]) else {
-            self.missing.entry(record.route).or_default().increment();
+        if record.route == 0 {
+            return Verdict::NoRoute;
+        }
+        let Some(route) = self.routes.get(&u64::from(record.route)).copied().flatten() else {
+            *self.missing.entry(record.route).or_default() += 1;
             return Verdict::NoRoute;
         };
         // A tier that is not configured is the first, as in `Caller::tier`.
         let tier = (record.tier != 0)
             .then(|| self.tiers.get(&u64::from(record.tier)).copied().flatten().unwrap_or(0));
+        let address = IpAddr::from(record.address).to_canonical();
         let ask = Ask {
             record,
-            address: IpAddr::from(record.address).to_canonical(),
-            route,
-            tier,
+            route: &self.config.routes[route],
+            facts: Facts { address, key: record.key, user: record.user, tier, route },
             now: Instant::from_nanos(record.time.0.saturating_sub(self.epoch_base.0)),
         };
-        self.decide_asked(&ask).err().unwrap_or(Verdict::Admitted)
+        match self.decide_asked(&ask) {
+            Ok(()) => {
+                self.settle(&ask);
+                Verdict::Admitted
+            }
+            Err(verdict) => {
+                self.refund(&ask);
+                verdict
+            }
+        }
     }
 
     fn decide_asked(&mut self, ask: &Ask<'_>) -> Result<(), Verdict> {
-        let lists = [&self.config.access, &ask.route.access];
-        if lists.into_iter().flatten().any(|list| list.find(ask.address) == Listing::Denied) {
+        let engine_wide = self.config.access.as_ref().map(|list| list.find(ask.facts.address));
+        let own = ask.route.access.as_ref().map(|list| list.find(ask.facts.address));
+        if [engine_wide, own].contains(&Some(Listing::Denied)) {
             return Err(Verdict::Refused);
         }
-        self.charge_address(ask, Callers::All)?;
+        let (everybody, anonymous) = (Phase::Everybody, Phase::Anonymous);
+        // Before the caller is known.
+        let nobody = Facts { key: 0, user: 0, tier: None, ..ask.facts };
+        if engine_wide != Some(Listing::Allowed) {
+            self.check_banned(|limits| &limits.addresses, ask, &nobody)?;
+        }
+        self.charge_all(everybody, ask, &nobody)?;
         let flags = ask.record.flags;
         if flags & PREFLIGHT != 0 {
-            return self.charge_address(ask, Callers::Anonymous);
+            return self.charge_all(anonymous, ask, &nobody);
         }
         if flags & IDENTIFIED == 0 {
             return Err(Verdict::Unknown);
         }
-        if ask.tier.is_none() {
-            self.charge_address(ask, Callers::Anonymous)?;
+        let tier = ask.facts.tier;
+        if tier.is_none() {
+            self.charge_all(anonymous, ask, &nobody)?;
         }
-        let is_key = ask.record.key != 0;
+        let is_key = ask.facts.key != 0;
         let passes = match ask.route.auth {
             Auth::None => true,
             Auth::ApiKey => is_key,
-            Auth::Jwt => ask.tier.is_some() && !is_key,
-            Auth::Any => ask.tier.is_some(),
+            Auth::Jwt => tier.is_some() && !is_key,
+            Auth::Any => tier.is_some(),
         };
-        let tiers = &ask.route.tiers;
-        let served = tiers.is_empty() || ask.tier.is_some_and(|tier| tiers.contains(&tier));
-        if !passes || !served {
+        if !passes {
             return Err(Verdict::Refused);
         }
-        self.charge_others(ask)
-    }
-
-    fn charge_address(&mut self, ask: &Ask<'_>, callers: Callers) -> Result<(), Verdict> {
-        for index in &ask.route.limits {
-            let limit = &self.limits[*index];
-            if limit.key != LimitKey::Address || limit.callers != callers {
-                continue;
-            }
-            if let Some(quota) = limit.quota(None) {
-                let key = Subject::address(ask.address);
-                let subject = self.subject(&key);
-                self.charge(ask, *index, quota, key, subject)?;
-            }
+        self.check_banned(|limits| &limits.callers, ask, &ask.facts)?;
+        let tiers = &ask.route.tiers;
+        if !tiers.is_empty() && !tier.is_some_and(|tier| tiers.contains(&tier)) {
+            return Err(Verdict::Refused);
         }
-        Ok(())
+        self.charge_all(Phase::Others, ask, &ask.facts)
     }
 
-    /// All or none, as in `crate::admission`.
-    fn charge_others(&mut self, ask: &Ask<'_>) -> Result<(), Verdict> {
-        let mut charged: ArrayVec<(&Quota, SubjectHash), LIMITS_PER_ROUTE_MAX> = ArrayVec::new();
-        for index in &ask.route.limits {
-            let limit = &self.limits[*index];
-            let Some(quota) = limit.quota(ask.tier) else { continue };
-            let Some(key) = key_of(limit, ask) else { continue };
-            let subject = self.subject(&key);
-            match self.charge(ask, *index, quota, key, subject) {
-                Ok(true) => charged.push((quota, subject)),
-                Ok(false) => {}
-                Err(verdict) => {
-                    for (quota, subject) in charged {
-                        self.table.refund(subject, &quota.policy, ask.now, ask.record.cost);
-                    }
-                    return Err(verdict);
-                }
+    fn check_banned(
+        &self,
+        of: fn(&BanLimits) -> &[usize],
+        ask: &Ask<'_>,
+        facts: &Facts,
+    ) -> Result<(), Verdict> {
+        let banned = of(&self.ban_limits).iter().any(|index| {
+            self.apply(*index, facts).is_some_and(|(quota, _, hash)| {
+                self.table.banned_for_ns(hash, &quota.policy, ask.now).is_some()
+            })
+        });
+        if banned { Err(Verdict::Limited) } else { Ok(()) }
+    }
+
+    /// What a limit allows to whom; `None` where it does not count the request.
+    fn apply(&self, index: usize, facts: &Facts) -> Option<(&'r Quota, Subject, SubjectHash)> {
+        let limit = &self.limits[index];
+        if undecidable(limit).is_some() {
+            return None;
+        }
+        let overrides = &self.overrides[index];
+        let mut own = None;
+        let each = |part| {
+            if let (None, Ok(at)) = (own, overrides.binary_search_by_key(&part, |(hash, _)| *hash))
+            {
+                own = Some(overrides[at].1);
+            }
+        };
+        let (subject, hash) = Subject::of(&limit.key, facts, &self.table, each)?;
+        let quota = match own {
+            Some(own) => limit.overriding(own),
+            None => limit.quota(facts.tier),
+        };
+        Some((quota?, subject, hash))
+    }
+
+    fn charge_all(&mut self, phase: Phase, ask: &Ask<'_>, facts: &Facts) -> Result<(), Verdict> {
+        let count = phase.limits(&self.route_limits[facts.route]).len();
+        for at in 0..count {
+            let index = phase.limits(&self.route_limits[facts.route])[at];
+            let Some((quota, subject, hash)) = self.apply(index, facts) else { continue };
+            if self.charge(ask, index, quota, subject, hash)? {
+                let stays = if phase == Phase::Others { Stays::No } else { Stays::Yes };
+                // A route names no more limits than there is room for.
+                let _ = self.charged.try_push((quota, hash, stays));
             }
         }
         Ok(())
@@ -203,62 +264,84 @@ impl<'r> Redecision<'r> {
         ask: &Ask<'_>,
         index: usize,
         quota: &Quota,
-        key: Subject,
-        subject: SubjectHash,
+        subject: Subject,
+        hash: SubjectHash,
     ) -> Result<bool, Verdict> {
         let limit = &self.limits[index];
-        let (admitted, verdict) =
-            match self.table.charge(subject, &quota.policy, ask.now, ask.record.cost) {
-                Charge::Admitted { .. } => (true, Ok(true)),
-                Charge::Refused { .. } => (false, Err(Verdict::Limited(index))),
-                Charge::TableFull => {
-                    self.table_full += 1;
-                    return match limit.on_full {
-                        OnFull::Refuse if !limit.dry_run => Err(Verdict::TableFull),
-                        OnFull::Refuse | OnFull::Admit => Ok(false),
-                    };
-                }
-            };
-        // There is room for all limits of a route, and each is charged once.
-        let _ = self.steps.try_push(Step { limit: index, key, admitted });
-        if limit.dry_run { Ok(admitted) } else { verdict }
+        let admitted = match self.table.charge(hash, &quota.policy, ask.now, ask.route.cost, &"") {
+            Charge::Admitted { .. } => true,
+            Charge::Refused { .. } => false,
+            Charge::TableFull => {
+                self.table_full += 1;
+                return match limit.on_full {
+                    OnFull::Refuse if !limit.dry_run => Err(Verdict::TableFull),
+                    OnFull::Refuse | OnFull::Admit => Ok(false),
+                };
+            }
+        };
+        // As for what is charged.
+        let _ = self.steps.try_push(Step { limit: index, subject, admitted });
+        if admitted || limit.dry_run { Ok(admitted) } else { Err(Verdict::Limited) }
     }
 
-    fn subject(&self, key: &Subject) -> SubjectHash {
-        match key {
-            Subject::Address { bytes, length } => {
-                self.table.subject(&[b"address", &bytes[..usize::from(*length)]])
+    /// A refusal gives back what does not stay.
+    fn refund(&mut self, ask: &Ask<'_>) {
+        for (quota, hash, stays) in &self.charged {
+            if *stays == Stays::No {
+                self.table.refund(*hash, &quota.policy, ask.now, ask.now, ask.route.cost);
             }
-            Subject::Key(hash) => self.table.subject(&[b"key", &hash.to_le_bytes()]),
-            Subject::User(hash) => self.table.subject(&[b"user", &hash.to_le_bytes()]),
+        }
+    }
+
+    /// What the backend did report, where the route still listens.
+    fn settle(&mut self, ask: &Ask<'_>) {
+        let reported = ask.record.flags & REPORTED != 0 && ask.route.cost_header.is_some();
+        let (cost, fact) = (ask.route.cost, u64::from(ask.record.cost));
+        if !reported || cost == fact {
+            return;
+        }
+        for (quota, hash, _) in &self.charged {
+            let policy = &quota.policy;
+            if fact > cost {
+                self.table.settle(*hash, policy, ask.now, fact - cost, &"");
+            } else {
+                self.table.refund(*hash, policy, ask.now, ask.now, cost - fact);
+            }
         }
     }
 }
 
-/// What a limit counts by, of this request; `None` where no record tells, or where it is charged
-/// earlier.
-fn key_of(limit: &Limit, ask: &Ask<'_>) -> Option<Subject> {
-    let Record { key, user, .. } = *ask.record;
-    let user = (user != 0).then_some(Subject::User(user));
-    let address = || Subject::address(ask.address);
-    match limit.key {
-        LimitKey::Address | LimitKey::Certificate => None,
-        LimitKey::Key if key != 0 => Some(Subject::Key(key)),
-        LimitKey::Key | LimitKey::User => Some(user.unwrap_or_else(address)),
+/// When limits are charged, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Everybody,
+    Anonymous,
+    Others,
+}
+
+impl Phase {
+    fn limits(self, of: &RouteLimits) -> &[usize] {
+        match self {
+            Self::Everybody => &of.everybody,
+            Self::Anonymous => &of.anonymous,
+            Self::Others => &of.others,
+        }
     }
 }
 
 /// Why records cannot say what a limit would have decided; `None` where they can.
 pub(super) fn undecidable(limit: &Limit) -> Option<&'static str> {
-    match limit.key {
+    match limit.charges {
+        Charges::Permit => return Some("it counts requests in flight, which records do not tell"),
+        Charges::Bytes | Charges::Pace => return Some("records do not tell bytes"),
+        Charges::Cost => {}
+    }
+    limit.key.iter().find_map(|part| match part {
         LimitKey::Certificate => Some("records do not tell clients' certificates"),
-        LimitKey::Address | LimitKey::Key | LimitKey::User => None,
-    }
-}
-
-impl Subject {
-    pub(super) fn address(address: IpAddr) -> Self {
-        let (bytes, length) = address_key(address);
-        Self::Address { bytes, length: if length == 4 { 4 } else { 8 } }
-    }
+        LimitKey::Header(_) => Some("records do not tell fields"),
+        LimitKey::Claim(_) => Some("records do not tell claims"),
+        LimitKey::Address | LimitKey::Key | LimitKey::User | LimitKey::Tier | LimitKey::Route => {
+            None
+        }
+    })
 }

@@ -4,12 +4,13 @@ use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
 
+use super::Replay;
 use super::merge::Merge;
 use super::redecide::{Redecision, undecidable};
-use super::tally::{Counts, Subject, Tally};
-use crate::config::Config;
-use crate::ledger::flight::{Dictionary, Kind, Skipped};
-use crate::metrics::Counter;
+use super::subject::Subject;
+use super::tally::{Counts, Tally};
+use crate::ledger::flight::{Kind, Skipped};
+use crate::snapshot::Limit;
 
 /// Everything that was counted, with names.
 pub struct Report {
@@ -29,32 +30,36 @@ struct LimitLine {
     dry_run: bool,
     /// Why it was not decided on.
     undecidable: Option<&'static str>,
+    /// Names of which no record tells whom they mean.
+    unknown_overrides: Vec<String>,
 }
 
 impl Report {
     pub(super) fn new(
-        config: &Config,
-        dictionary: &Dictionary,
+        replay: &Replay<'_>,
         redecision: &Redecision<'_>,
         tally: Tally,
         merge: &Merge,
     ) -> Self {
-        let limits = redecision.limits().iter().zip(&config.limits).map(|(limit, described)| {
-            let (name, undecidable) = (described.name.clone(), undecidable(limit));
-            LimitLine { name, dry_run: described.dry_run, undecidable }
+        let Replay { config, limits, dictionary, .. } = *replay;
+        let lines = limits.iter().zip(&redecision.unknown_overrides).map(|(limit, unknown)| {
+            let Limit { name, dry_run, .. } = limit;
+            let unknown_overrides = unknown.clone();
+            let undecidable = undecidable(limit);
+            LimitLine { name: name.clone(), dry_run: *dry_run, undecidable, unknown_overrides }
         });
         let missing = redecision.missing.iter().map(|(number, requests)| {
             let name = dictionary.get(Kind::Route, u64::from(*number));
             let unnamed = || format!("a route without a name (number {number})");
-            (name.map_or_else(unnamed, str::to_owned), Counter::get(requests))
+            (name.map_or_else(unnamed, str::to_owned), *requests)
         });
         let mut named: Vec<Subject> = tally.keys.keys().map(|(_, key)| *key).collect();
         named.sort_unstable();
         named.dedup();
         Self {
-            limits: limits.collect(),
+            limits: lines.collect(),
             missing: missing.collect(),
-            dictionary: named.into_iter().map(|key| (key, key.text(dictionary))).collect(),
+            dictionary: named.into_iter().map(|key| (key, key.text(dictionary, config))).collect(),
             skipped: merge.skipped(),
             late: merge.late,
             table_full: redecision.table_full,
@@ -84,6 +89,7 @@ impl Report {
                     "limit": limit.name,
                     "dry_run": limit.dry_run,
                     "undecidable": limit.undecidable,
+                    "unknown_overrides": limit.unknown_overrides,
                     "keys": keys,
                 });
                 with_counts(line, &tally.limits[index])
@@ -152,6 +158,9 @@ impl Report {
         writeln!(out, "\nlimit {}{dry}", limit.name)?;
         if let Some(reason) = limit.undecidable {
             return writeln!(out, "  not decided: {reason}");
+        }
+        for name in &limit.unknown_overrides {
+            writeln!(out, "  not told by records: whom the override {name} means")?;
         }
         let counts = &self.tally.limits[index];
         writeln!(out, "  {:<38} {:>12} {:>12}", "admitted", counts.admitted, counts.would_admit)?;

@@ -1,50 +1,20 @@
 //! What was and what would be, counted by limit, by key and by minute.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::redecide::Verdict;
-use crate::ledger::flight::{Decision, Dictionary, Kind, Record};
+use super::subject::Subject;
+use crate::ledger::flight::{Decision, Record};
 
 /// Keys that are told of at most; those with the fewest refusals go first.
 const KEYS_MAX: usize = 1 << 16;
 const MINUTE_NS: u64 = 60_000_000_000;
 
-/// Who is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Subject {
-    Address { bytes: [u8; 8], length: u8 },
-    Key(u64),
-    User(u64),
-}
-
-impl Subject {
-    /// For people, as far as the dictionary has names.
-    pub(super) fn text(&self, dictionary: &Dictionary) -> String {
-        let named = |kind: Kind, hash: u64| match dictionary.get(kind, hash) {
-            Some(name) => format!("{} {name}", kind.name()),
-            None => format!("{} #{hash:016x}", kind.name()),
-        };
-        match self {
-            Self::Address { bytes: [a, b, c, d, ..], length: 4 } => {
-                IpAddr::from(Ipv4Addr::new(*a, *b, *c, *d)).to_string()
-            }
-            Self::Address { bytes, .. } => {
-                let mut network = [0; 16];
-                network[..8].copy_from_slice(bytes);
-                format!("{}/64", Ipv6Addr::from(network))
-            }
-            Self::Key(hash) => named(Kind::Key, *hash),
-            Self::User(hash) => named(Kind::User, *hash),
-        }
-    }
-}
-
 /// A limit that a request would have been charged for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) limit: usize,
-    pub(super) key: Subject,
+    pub(super) subject: Subject,
     pub(super) admitted: bool,
 }
 
@@ -111,10 +81,11 @@ impl Tally {
         self.records += 1;
         self.first.get_or_insert(record.time.0);
         self.last = self.last.max(record.time.0);
-        let limited = matches!(record.decision, Decision::Limited | Decision::TableFull);
+        let limited =
+            matches!(record.decision, Decision::Limited | Decision::TableFull | Decision::Banned);
         let would = match verdict {
             Verdict::Admitted => false,
-            Verdict::Limited(_) | Verdict::TableFull => true,
+            Verdict::Limited | Verdict::TableFull => true,
             Verdict::Refused => {
                 self.otherwise += 1;
                 return;
@@ -149,8 +120,8 @@ impl Tally {
             counts.fact(by_this);
         }
         counts.would(!step.admitted);
-        if by_this || !step.admitted || self.keys.contains_key(&(step.limit, step.key)) {
-            let counts = self.keys.entry((step.limit, step.key)).or_default();
+        if by_this || !step.admitted || self.keys.contains_key(&(step.limit, step.subject)) {
+            let counts = self.keys.entry((step.limit, step.subject)).or_default();
             if by_this || !limited {
                 counts.fact(by_this);
             }

@@ -7,8 +7,9 @@ use serde_json::Value;
 use tempfile::tempdir;
 
 use super::*;
+use crate::config::LimitKey;
 use crate::ledger::flight::{
-    Decision, Flight, IDENTIFIED, Moment, Names, Numbers, Place, Record, mapped,
+    Decision, Flight, IDENTIFIED, Moment, Names, Numbers, Place, REPORTED, Record, mapped,
 };
 use crate::metrics::Counter;
 use crate::runtime::{Instant, UnixNanos};
@@ -159,7 +160,7 @@ fn keys_are_named_and_minutes_told() {
     let report = replay(folder.path(), &config);
     // Of k-1 nine in 110 s, five a minute: the sixth in the first minute, and what fades.
     let refused = by_key(&report, 0);
-    assert_eq!(refused.keys().collect::<Vec<_>>(), ["key k-1"], "{report}");
+    assert_eq!(refused.keys().collect::<Vec<_>>(), ["k-1"], "{report}");
     let minutes = report["minutes"].as_array().expect("a list");
     assert_eq!(minutes.len(), 2);
     assert_eq!(minutes[0]["start_s"], BASE.as_secs() / 60 * 60);
@@ -247,4 +248,57 @@ fn a_folder_without_rings_is_told() {
     let config = config(&[]);
     let error = run(folder.path(), &config, |_, _| {}).map(drop).expect_err("no rings");
     assert!(error.to_string().contains("has no ring of a flight recorder"), "{error}");
+}
+
+#[test]
+fn combinations_overrides_and_costs_hold() {
+    let folder = tempdir().expect("a temporary folder");
+    let limits = "rate = \"6/1h\"\noverrides = { k-2 = \"2/1h\", bob = \"9/1h\" }";
+    let mut config = config(&[("both", "key", limits)]);
+    config.limits[0].key = vec![LimitKey::Key, LimitKey::Tier];
+    config.routes[0].cost = 2;
+    recorded(&config, folder.path(), 1, |numbers, write| {
+        for n in 0..8_u64 {
+            let (key, user) = numbers.keys[usize::from(n % 2 == 1)];
+            let record = request(numbers, 1, n * SECOND);
+            write(0, Record { key, user, tier: numbers.tiers[0], ..record });
+        }
+        // Without a tier the limit does not count it.
+        write(0, request(numbers, 1, 9 * SECOND));
+    });
+    let report = replay(folder.path(), &config);
+    let expected = BTreeMap::from([("k-1 free".to_owned(), 1), ("k-2 free".to_owned(), 3)]);
+    assert_eq!(by_key(&report, 0), expected, "{report}");
+    assert_eq!(report["limits"][0]["unknown_overrides"], serde_json::json!(["bob"]));
+}
+
+#[test]
+fn reported_costs_are_settled() {
+    let folder = tempdir().expect("a temporary folder");
+    let mut config = config(&[("one", "address", "rate = \"10/1h\"")]);
+    config.routes[0].cost_header = Some("x-cost".to_owned());
+    recorded(&config, folder.path(), 1, |numbers, write| {
+        for n in 0..5 {
+            let flags = IDENTIFIED | REPORTED;
+            write(0, Record { cost: 4, flags, ..request(numbers, 1, n * SECOND) });
+        }
+    });
+    // 4, 8, 12: the third is let in, and the fourth is not.
+    assert_eq!(replay(folder.path(), &config)["requests"]["would_refuse"], 2);
+    config.routes[0].cost_header = None;
+    assert_eq!(replay(folder.path(), &config)["requests"]["would_refuse"], 0);
+}
+
+#[test]
+fn who_does_not_wait_would_be_banned() {
+    let folder = tempdir().expect("a temporary folder");
+    let ban = "rate = \"1/1m\"\nban = { after = 2, within = \"1m\", for = \"1h\" }";
+    let config = config(&[("one", "address", ban)]);
+    recorded(&config, folder.path(), 1, |numbers, write| {
+        (0..6).for_each(|n| write(0, request(numbers, 1, n * SECOND)));
+        // Long after the limit would let it in again.
+        write(0, request(numbers, 1, 600 * SECOND));
+        write(0, request(numbers, 2, 601 * SECOND));
+    });
+    assert_eq!(replay(folder.path(), &config)["requests"]["would_refuse"], 6);
 }
