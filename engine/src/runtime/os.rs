@@ -118,6 +118,12 @@ pub fn start_listening(socket: &TcpListener) -> io::Result<()> {
     SockRef::from(socket).listen(BACKLOG)
 }
 
+/// From now on the kernel refuses whoever would connect to it, whichever process holds copies.
+pub fn stop_listening(socket: &TcpListener) {
+    // One that does not listen any more refuses already.
+    let _ = SockRef::from(socket).shutdown(std::net::Shutdown::Both);
+}
+
 /// Fails with `AddrInUse` when anybody listens on `address` already, even with `SO_REUSEPORT`: the
 /// engine asks once before its shards bind, or two engines would share a port unnoticed.
 ///

@@ -16,6 +16,7 @@ pub(super) struct Listening {
 
 /// Every socket that the shards will serve. None that is new listens yet, so that giving up at
 /// this point refuses and resets nobody.
+#[derive(Default)]
 pub(super) struct Sockets {
     /// In the order of the configuration's listeners.
     pub(super) addresses: Vec<(String, SocketAddr)>,
@@ -23,6 +24,8 @@ pub(super) struct Sockets {
     by_shard: Vec<Vec<(usize, TcpListener)>>,
     /// Those that must be told to listen, as (shard, place in its list).
     silent: Vec<(usize, usize)>,
+    /// Inherited ones that no listener of this configuration has.
+    gone: Vec<TcpListener>,
 }
 
 impl Sockets {
@@ -34,7 +37,7 @@ impl Sockets {
         shards: usize,
         mut inherited: Vec<Listening>,
     ) -> Result<Self, ServerError> {
-        let mut sockets = Self { addresses: Vec::new(), by_shard: Vec::new(), silent: Vec::new() };
+        let mut sockets = Self::default();
         sockets.by_shard.resize_with(shards, Vec::new);
         for (index, listener) in config.listeners.iter().enumerate() {
             let failed = |source| ServerError::Listen { address: listener.address, source };
@@ -44,6 +47,7 @@ impl Sockets {
             let address = sockets.add(index, listener.address, mine).map_err(failed)?;
             sockets.addresses.push((listener.name.clone(), address));
         }
+        sockets.gone = inherited.into_iter().map(|listening| listening.socket).collect();
         Ok(sockets)
     }
 
@@ -74,7 +78,8 @@ impl Sockets {
         Ok(address)
     }
 
-    /// Has the new ones listen, and returns them all, by shard.
+    /// Has the new ones listen, and those that nobody serves any more refuse; returns the others, by
+    /// shard.
     pub(super) fn listen(self) -> Result<Vec<Vec<(usize, TcpListener)>>, ServerError> {
         for (shard, at) in self.silent {
             let (index, socket) = &self.by_shard[shard][at];
@@ -82,6 +87,9 @@ impl Sockets {
             let failed = |source| ServerError::Listen { address, source };
             os::start_listening(socket).map_err(failed)?;
         }
+        // Closing is not enough: the predecessor's copies, or the kernel on behalf of its rings, would
+        // let in clients for a while whom nobody answers.
+        self.gone.iter().for_each(os::stop_listening);
         Ok(self.by_shard)
     }
 
@@ -193,5 +201,21 @@ mod tests {
         TcpStream::connect(fresh).expect("somebody is there");
         assert_eq!(shape(&by_shard), [vec![0, 1], vec![0, 1]]);
         assert!(by_shard.iter().all(|list| list[1].1.local_addr().expect("bound") == address));
+    }
+
+    #[test]
+    fn what_nobody_serves_any_more_refuses_when_the_others_listen() {
+        let (address, mut sockets) = inherited(1);
+        let (gone, mut strangers) = inherited(2);
+        // As the predecessor, or the kernel on its behalf, does for a while.
+        let _held: Vec<_> =
+            strangers.iter().map(|stranger| stranger.socket.try_clone().expect("a copy")).collect();
+        sockets.append(&mut strangers);
+        let config = config(&[&address.to_string()]);
+        let gathered = Sockets::gather(&config, 1, sockets).expect("gathers");
+        TcpStream::connect(gone).expect("the predecessor may still go on");
+        let _serving = gathered.listen().expect("listens");
+        TcpStream::connect(gone).expect_err("nobody would ever answer");
+        TcpStream::connect(address).expect("somebody is there");
     }
 }
