@@ -235,7 +235,9 @@ fn read_frame(stream: &mut UnixStream) -> Vec<u8> {
 
 const HELLO: &[u8] = &[0, 1, b'x', 9];
 const READY: &[u8] = &[1];
+const OPENED: &[u8] = &[2];
 const RELEASED: &[u8] = &[2];
+const YOURS: &[u8] = &[3];
 
 fn a_successor_that_gives_up_on_the_way_changes_nothing(runtime: Runtime) {
     let backend = Backend::text("ok");

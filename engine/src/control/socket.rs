@@ -28,33 +28,59 @@ pub(super) const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long accepting rests after a failure, which is usually a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves clients until the stop is told, then finishes the answers under way. A client that
-/// takes longer than `patience` over a request or an answer is let go.
+/// How long who connected before a stop, and has not asked yet, may take to do so.
+const STOP_PATIENCE: Duration = Duration::from_millis(250);
+
+/// Serves clients until the stop is told, then finishes the answers under way, those to clients who
+/// have only just connected included. A client that takes longer than `patience` over a request or
+/// an answer is let go.
 pub(super) async fn serve(
     listener: UnixListener,
     operations: Arc<dyn Operations>,
     told: watch::Receiver<bool>,
     patience: Duration,
 ) {
-    let own = own_uid();
-    let mut clients = JoinSet::new();
+    let mut clients = Clients { operations, told, patience, own: own_uid(), tasks: JoinSet::new() };
     loop {
         tokio::select! {
-            () = stopped(told.clone()) => break,
-            Some(_) = clients.join_next() => {}
+            () = stopped(clients.told.clone()) => break,
+            Some(_) = clients.tasks.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => match refusal(&stream, own, clients.len()) {
-                    None => {
-                        let operations = Arc::clone(&operations);
-                        clients.spawn(client(stream, operations, told.clone(), patience));
-                    }
-                    Some(reason) => refuse(stream, reason),
-                },
+                Ok((stream, _)) => clients.admit(stream),
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             },
         }
     }
-    while clients.join_next().await.is_some() {}
+    // Nobody who waits in the kernel is left there. The kernel is asked, since tokio may not have
+    // heard of them yet.
+    if let Ok(listener) = listener.into_std() {
+        while let Ok((stream, _)) = listener.accept() {
+            let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
+            stream.into_iter().for_each(|stream| clients.admit(stream));
+        }
+    }
+    while clients.tasks.join_next().await.is_some() {}
+}
+
+/// Those who are served, and what they are served with.
+struct Clients {
+    operations: Arc<dyn Operations>,
+    told: watch::Receiver<bool>,
+    patience: Duration,
+    own: Option<u32>,
+    tasks: JoinSet<()>,
+}
+
+impl Clients {
+    fn admit(&mut self, stream: UnixStream) {
+        match refusal(&stream, self.own, self.tasks.len()) {
+            None => {
+                let operations = Arc::clone(&self.operations);
+                self.tasks.spawn(client(stream, operations, self.told.clone(), self.patience));
+            }
+            Some(reason) => refuse(stream, reason),
+        }
+    }
 }
 
 /// Why a new client is turned away.
@@ -121,12 +147,14 @@ async fn client(
     told: watch::Receiver<bool>,
     patience: Duration,
 ) {
+    let mut has_asked = false;
     loop {
         let payload = tokio::select! {
             biased;
             payload = timeout(patience, read_payload(&mut stream)) => payload,
-            () = stopped(told.clone()) => return,
+            () = stop_for(has_asked, told.clone()) => return,
         };
+        has_asked = true;
         let request = match payload {
             Ok(Ok(Some(payload))) if is_handover(&payload) => {
                 return begin_handover(&payload, stream, &operations, patience).await;
@@ -142,6 +170,14 @@ async fn client(
         if last || !matches!(sent, Ok(Ok(()))) {
             return;
         }
+    }
+}
+
+/// Resolves when a client should wait for its next answer no longer.
+async fn stop_for(has_asked: bool, told: watch::Receiver<bool>) {
+    stopped(told).await;
+    if !has_asked {
+        tokio::time::sleep(STOP_PATIENCE).await;
     }
 }
 

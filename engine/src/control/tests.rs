@@ -314,3 +314,27 @@ async fn a_successor_is_passed_on_and_one_of_another_version_is_refused() {
     let (head, _) = plane.json("GET /health", "").await;
     assert!(head.starts_with("http/1.1 503 "), "it drains: {head}");
 }
+
+#[tokio::test]
+async fn who_has_connected_before_a_stop_is_answered() {
+    let plane = Plane::start(Engine::default(), false);
+    // One that the server knows, and others that wait in the kernel when the stop is told.
+    let mut known = plane.connect("socket").await;
+    known.write_all(&codec::encode(&Request::Status).expect("short")).await.expect("sends");
+    receive(&mut known).await;
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        waiting
+            .push(std::os::unix::net::UnixStream::connect(plane.path("socket")).expect("connects"));
+    }
+    plane.stop.send(()).expect("it runs");
+    tokio::task::yield_now().await;
+    for stream in waiting {
+        stream.set_nonblocking(true).expect("sets");
+        let mut stream = UnixStream::from_std(stream).expect("a stream");
+        stream.write_all(&codec::encode(&Request::Status).expect("short")).await.expect("sends");
+        assert!(matches!(receive(&mut stream).await, Response::Status(_)));
+    }
+    assert_eq!(known.read(&mut [0]).await.expect("the end"), 0, "it had its answer");
+    plane.server.await.expect("ends");
+}

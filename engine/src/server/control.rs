@@ -135,7 +135,7 @@ impl Steering<'_> {
         let mut looks = tokio::time::interval(watchdog::LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut lost = Ok(());
-        let mut pending: Option<Offered> = None;
+        let (mut pending, mut heir): (Option<Offered>, _) = (None, None);
         // A shard without connections ends as soon as it is told to drain, maybe before we hear of
         // it.
         let ended_early = loop {
@@ -155,7 +155,10 @@ impl Steering<'_> {
                 offered = ready(&mut pending) => {
                     pending = None;
                     match self.hand_over(offered).await {
-                        Ok(()) => break 0,
+                        Ok(successor) => {
+                            heir = Some(successor);
+                            break 0;
+                        }
                         Err(error) => eprintln!("weir: not handed over, and serves on: {error}"),
                     }
                 }
@@ -182,6 +185,9 @@ impl Steering<'_> {
         let left = self.shards.count() - ended_early;
         let drained = drain(engine, &mut self.shards, left, &mut self.signals, drain_timeout).await;
         self.shards.join();
+        if let Some(successor) = heir {
+            handover::see_off(successor).await;
+        }
         lost.and(drained)
     }
 
@@ -189,12 +195,12 @@ impl Steering<'_> {
     async fn hand_over(
         &self,
         offered: Result<Successor, HandoverError>,
-    ) -> Result<(), HandoverError> {
+    ) -> Result<Successor, HandoverError> {
         let mut successor = offered?;
         handover::yield_to(&mut successor, self.engine.handles(), self.sync).await?;
         self.engine.leave();
         eprintln!("weir: process {} has taken over", successor.pid);
-        Ok(())
+        Ok(successor)
     }
 
     /// What is due each second: blocks that are over are lifted, and it is looked at whether all that

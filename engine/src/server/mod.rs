@@ -108,8 +108,11 @@ pub fn run(launch: Launch, ready: impl FnOnce(&str)) -> Result<(), ServerError> 
     predecessor.await_turn()?;
     tell(&ledger, engine.live_table);
     eprintln!("weir: takes over from process {}", predecessor.pid);
-    drop(predecessor);
-    Prepared::serve(Ok(prepared), ledger, ready)
+    Prepared::serve(Ok(prepared), ledger, |banner| {
+        // It answers for this engine's sockets until they are in their places.
+        drop(predecessor);
+        ready(banner);
+    })
 }
 
 /// Says what is not as it should be with a ledger that was opened.

@@ -65,6 +65,8 @@ pub(super) struct Engine {
     blocking: Blocking,
     log: Mutex<Option<LogSink>>,
     draining: AtomicBool,
+    /// A successor has everything.
+    left: AtomicBool,
     drain: Notify,
     reload: Notify,
     /// What a successor would get; gone with the first step towards the end.
@@ -104,6 +106,7 @@ impl Engine {
             blocking,
             log: Mutex::new(parts.log),
             draining: AtomicBool::new(false),
+            left: AtomicBool::new(false),
             drain: Notify::new(),
             reload: Notify::new(),
             offer: Mutex::new(Some(Arc::new(parts.offer))),
@@ -167,7 +170,13 @@ impl Engine {
     /// The successor has taken over: this engine drains, and keeps nothing that is the other's.
     pub(super) fn leave(&self) {
         lock(&self.offer).take();
+        self.left.store(true, Ordering::Release);
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether a successor has taken over.
+    pub(super) fn has_left(&self) -> bool {
+        self.left.load(Ordering::Acquire)
     }
 
     pub(super) fn stop_shards(&self) {

@@ -151,7 +151,11 @@ impl Running {
         let ready = || ready(&engine.banner());
         let outcome =
             control::run(&engine, &sync, shards, sockets, sample_api, drain_timeout, ready);
-        drop(files);
+        if engine.has_left() {
+            files.into_iter().for_each(SocketFile::leave);
+        } else {
+            drop(files);
+        }
         engine.stop_log();
         sync.stop()?;
         outcome

@@ -7,7 +7,8 @@
 //!     ── Ready ────────────────────────────────►   pauses, closes admission and the ledger
 //!     ◄──────────────────────────── Released ───
 //!     ── Opened ───────────────────────────────►   has nothing more to do with the ledger
-//!     ◄─────────────────────────────── Yours ───   finishes what is in flight, and ends
+//!     ◄─────────────────────────────── Yours ───   finishes what is in flight
+//!     closes ──────────────────────────────────►   ends
 //! ```
 //!
 //! Whichever side closes before `Yours` was sent: the predecessor goes on as before. The messages

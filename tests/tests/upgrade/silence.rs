@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use weir_tests::{Backend, Client, Process, Runtime, Weir, wait};
 
-use super::{HELLO, READY, counted, expect_order, frame, limited, serves_on};
+use super::{HELLO, OPENED, READY, RELEASED, YOURS};
+use super::{counted, expect_order, frame, limited, read_frame, serves_on};
 
 /// It may prepare for 30 s. To open the ledger it has 15 s, and 5 s to notice that it failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -81,4 +82,28 @@ fn a_successor_that_hangs_changes_nothing() {
         expect_order(weir.upgrade());
         assert_eq!(counted(weir.address("main")), counts + 1, "a later one takes over");
     }
+}
+
+/// A successor that has everything, and takes its time over its sockets.
+#[test]
+fn who_leaves_answers_until_its_successor_does_and_keeps_off_its_socket() {
+    let backend = Backend::text("ok");
+    let mut weir = limited(Runtime::Epoll, &backend, "1").start();
+    let path = weir.folder().join("weir.sock");
+    let mut stream = UnixStream::connect(&path).expect("connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("sets");
+    stream.write_all(&[frame(HELLO), frame(READY)].concat()).expect("sends");
+    assert_eq!(read_frame(&mut stream)[0], 1, "its sockets");
+    assert_eq!(read_frame(&mut stream), RELEASED);
+    stream.write_all(&frame(OPENED)).expect("sends");
+    assert_eq!(read_frame(&mut stream), YOURS);
+    until_told(&mut weir, "has taken over");
+    for _ in 0..3 {
+        let status = weir.ctl(&["--json", "status"]);
+        assert!(status.stdout.contains("\"draining\": true"), "{status:?}");
+    }
+    drop(stream);
+    let finished = weir.wait();
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+    assert!(path.exists(), "it was the successor's to replace");
 }

@@ -24,13 +24,22 @@ pub enum SocketError {
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
-    identity: (u64, u64),
+    /// `None` when it is another's.
+    identity: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    /// Leaves the file to a successor, which replaces it or has done so already: whoever looked first
+    /// and removed it then could remove the other's.
+    pub fn leave(mut self) {
+        self.identity = None;
+    }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // A successor may have replaced it; its socket must stay.
-        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+        // Somebody may have replaced it, whose socket must stay.
+        if self.identity.is_some() && identity(&self.path).ok() == self.identity {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -94,7 +103,7 @@ impl Unplaced {
     pub fn place(self) -> Result<(UnixListener, SocketFile), SocketError> {
         let Self { path, nursery, listener, identity } = self;
         match fs::rename(nursery.socket(), &path) {
-            Ok(()) => Ok((listener, SocketFile { path, identity })),
+            Ok(()) => Ok((listener, SocketFile { path, identity: Some(identity) })),
             Err(source) => Err(SocketError::Io { doing: "cannot place", path, source }),
         }
     }
@@ -243,6 +252,17 @@ mod tests {
         let (_listener, _new) = bind(&path).expect("replaces");
         drop(old);
         UnixStream::connect(&path).expect("the new one answers");
+    }
+
+    #[test]
+    fn what_is_left_to_a_successor_stays() {
+        let folder = folder();
+        let path = folder.path().join("weir.sock");
+        let (listener, file) = bind(&path).expect("binds");
+        drop(listener);
+        file.leave();
+        assert!(path.exists());
+        bind(&path).expect("a dead one is replaced");
     }
 
     #[test]

@@ -6,13 +6,15 @@
 //!   the one before the other opens the ledger, and stays closed until that one is gone or has it;
 //! - the ledger's lock is held throughout, by one of them or by both;
 //! - a listening socket is open throughout: who connects meanwhile waits in the kernel;
-//! - until `Yours` is sent, the predecessor can go on as before, and does when anything fails.
+//! - until `Yours` is sent, the predecessor can go on as before, and does when anything fails;
+//! - the predecessor answers `weirctl` until the successor, whose sockets are then in their places,
+//!   closes the connection, and never touches those files again.
 
 mod predecessor;
 mod successor;
 
 pub(super) use predecessor::Predecessor;
-pub(super) use successor::{Offer, offer, refuse, yield_to};
+pub(super) use successor::{Offer, offer, refuse, see_off, yield_to};
 
 use std::io;
 

@@ -32,6 +32,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long it may take to open the ledger, which it reads from end to end.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// How long it may take to put its sockets in their places, once everything is its.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long it may take to notice that there is no hand-over.
 const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -103,6 +105,12 @@ async fn take_back(successor: &mut Successor, sync: &LedgerSync) -> Result<(), S
         drained(&mut successor.stream).await;
     }
     sync.resume().await
+}
+
+/// Waits until the successor answers in this engine's place.
+pub(in crate::server) async fn see_off(mut successor: Successor) {
+    // One that hangs now has everything, and hears of no time-out.
+    let _ = timeout(PLACE_TIMEOUT, drained(&mut successor.stream)).await;
 }
 
 /// Waits until the peer has closed.
