@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use weir_protocol::control::codec::{self, FrameError, HEADER_BYTES};
-use weir_protocol::control::{Request, Response};
+use weir_protocol::control::{BANS_PAGE, BansRequest, Request, Response};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -63,7 +63,7 @@ impl ClientError {
 ///
 /// # Errors
 /// [`ClientError`] when no whole answer came; [`Response::Failed`] is an answer.
-pub(crate) fn ask(path: &Path, request: Request) -> Result<Response, ClientError> {
+pub(crate) fn ask(path: &Path, request: &Request) -> Result<Response, ClientError> {
     let stream = connect(path).map_err(ClientError::Connect)?;
     stream.set_read_timeout(Some(READ_TIMEOUT)).map_err(ClientError::Connect)?;
     stream.set_write_timeout(Some(WRITE_TIMEOUT)).map_err(ClientError::Connect)?;
@@ -72,6 +72,28 @@ pub(crate) fn ask(path: &Path, request: Request) -> Result<Response, ClientError
 
 /// Connects in bounded time. A Unix socket waits for ever while its backlog is full, and has no
 /// timeout for that, so a thread does the waiting and is left behind if it must be.
+/// As [`ask`], but for lists that come in pages: those are put together.
+///
+/// # Errors
+/// Those of [`ask`].
+pub(crate) fn ask_all(path: &Path, mut request: Request) -> Result<Response, ClientError> {
+    let mut all = Vec::new();
+    loop {
+        let response = ask(path, &request)?;
+        let Request::Bans(BansRequest::List { skip }) = &mut request else { return Ok(response) };
+        let page = match response {
+            Response::Bans(page) => page,
+            other => return Ok(other),
+        };
+        let is_last = page.len() < BANS_PAGE;
+        all.extend(page);
+        if is_last {
+            return Ok(Response::Bans(all));
+        }
+        *skip = u32::try_from(all.len()).unwrap_or(u32::MAX);
+    }
+}
+
 fn connect(path: &Path) -> io::Result<UnixStream> {
     let (sender, receiver) = mpsc::channel();
     let path = path.to_owned();
@@ -82,8 +104,8 @@ fn connect(path: &Path) -> io::Result<UnixStream> {
     receiver.recv_timeout(CONNECT_TIMEOUT).unwrap_or(Err(io::ErrorKind::TimedOut.into()))
 }
 
-fn converse(mut stream: impl Read + Write, request: Request) -> Result<Response, ClientError> {
-    let frame = codec::encode(&request).map_err(ClientError::Frame)?;
+fn converse(mut stream: impl Read + Write, request: &Request) -> Result<Response, ClientError> {
+    let frame = codec::encode(request).map_err(ClientError::Frame)?;
     match stream.write_all(&frame) {
         // An engine that turns us away says why before it closes, so there may be an answer.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -122,8 +144,8 @@ mod tests {
             stream.write_all(&answer).expect("sends");
             request
         });
-        let response = ask(&path, Request::Backends).map_err(|error| error.explain(&path));
-        assert_eq!(engine.join().expect("answered"), [2, 0, 0, 0, 2, 1]);
+        let response = ask(&path, &Request::Backends).map_err(|error| error.explain(&path));
+        assert_eq!(engine.join().expect("answered"), [2, 0, 0, 0, 3, 1]);
         let _ = std::fs::remove_file(&path);
         response
     }
@@ -139,7 +161,7 @@ mod tests {
     fn a_bad_answer_is_explained() {
         for (name, answer, expected) in [
             ("nothing", &[][..], "closed without an answer"),
-            ("half", &[9, 0, 0, 0, 2, 2], "closed without an answer"),
+            ("half", &[9, 0, 0, 0, 3, 2], "closed without an answer"),
             ("version", &[2, 0, 0, 0, 7, 0], "speaks version 7"),
             ("huge", &[0xff; 4], "at most 1048576"),
             ("empty", &[0; 4], "the frame is empty"),
@@ -155,13 +177,13 @@ mod tests {
         let reason = Response::Failed("no".to_owned());
         theirs.write_all(&codec::encode(&reason).expect("short")).expect("sends");
         drop(theirs);
-        assert_eq!(converse(ours, Request::Status).expect("an answer"), reason);
+        assert_eq!(converse(ours, &Request::Status).expect("an answer"), reason);
     }
 
     #[test]
     fn an_absent_engine_is_explained() {
         let path = path("absent");
-        let explained = || ask(&path, Request::Status).expect_err("no engine").explain(&path);
+        let explained = || ask(&path, &Request::Status).expect_err("no engine").explain(&path);
         assert!(explained().contains("does not exist"), "{}", explained());
         drop(UnixListener::bind(&path).expect("binds"));
         assert!(explained().contains("weir is not running"), "{}", explained());
@@ -172,7 +194,7 @@ mod tests {
     fn a_silent_engine_is_given_up() {
         let (ours, _theirs) = UnixStream::pair().expect("a pair");
         ours.set_read_timeout(Some(Duration::from_millis(10))).expect("sets");
-        let error = converse(ours, Request::Status).expect_err("no answer");
+        let error = converse(ours, &Request::Status).expect_err("no answer");
         assert!(error.explain(Path::new("/s")).contains("did not answer in 30 s"));
     }
 }

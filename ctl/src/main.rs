@@ -6,14 +6,16 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod command;
 mod report;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use weir_protocol::control::{Request, Response};
+use clap::Parser;
+use command::Command;
+use weir_protocol::control::Response;
 
 const SOCKET_DEFAULT: &str = "/run/weir/weir.sock";
 const SOCKET_VARIABLE: &str = "WEIR_SOCKET";
@@ -32,32 +34,9 @@ struct Arguments {
     command: Command,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
-enum Command {
-    /// Show the engine and its shards
-    Status,
-    /// Show every upstream's backends
-    Backends,
-    /// Read the configuration file again and use it
-    Reload,
-    /// Answer the requests in flight, then stop
-    Drain,
-}
-
-impl Command {
-    const fn request(self) -> Request {
-        match self {
-            Self::Status => Request::Status,
-            Self::Backends => Request::Backends,
-            Self::Reload => Request::Reload,
-            Self::Drain => Request::Drain,
-        }
-    }
-}
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
+    match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
             // Nothing is left to do when standard error is closed too.
@@ -68,10 +47,10 @@ fn main() -> ExitCode {
 }
 
 /// Carries out one command; the error is for a person.
-fn run(arguments: &Arguments) -> Result<(), String> {
+fn run(arguments: Arguments) -> Result<(), String> {
     let path = socket_path(arguments.socket.as_deref(), std::env::var_os(SOCKET_VARIABLE));
-    let response =
-        client::ask(&path, arguments.command.request()).map_err(|error| error.explain(&path))?;
+    let response = client::ask_all(&path, arguments.command.request())
+        .map_err(|error| error.explain(&path))?;
     if let Response::Failed(reason) = response {
         return Err(reason);
     }
@@ -91,6 +70,10 @@ fn socket_path(flag: Option<&Path>, variable: Option<std::ffi::OsString>) -> Pat
 
 #[cfg(test)]
 mod tests {
+    use weir_protocol::control::{
+        BansRequest, LedgerRequest, LimitsRequest, Question, Request, Subject, TopBy,
+    };
+
     use super::*;
 
     #[test]
@@ -99,18 +82,58 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
+    fn parse(line: &[&str]) -> Arguments {
+        Arguments::try_parse_from(["weirctl"].iter().chain(line)).expect("parses")
+    }
+
     #[test]
     fn flags_stand_before_or_after_the_command() {
-        for line in [["weirctl", "--json", "drain"], ["weirctl", "drain", "--json"]] {
-            let arguments = Arguments::try_parse_from(line).expect("parses");
+        for line in [["--json", "drain"], ["drain", "--json"]] {
+            let arguments = parse(&line);
             assert!(arguments.json && arguments.command.request() == Request::Drain);
         }
     }
 
     #[test]
+    fn a_line_asks_what_it_says() {
+        let asked = |line: &str| parse(&line.split(' ').collect::<Vec<_>>()).command.request();
+        let top = LimitsRequest::Top { by: TopBy::Refused, limit: Some("a".into()), count: 3 };
+        assert_eq!(asked("limits top --by refused --limit a -n 3"), Request::Limits(top));
+        let subject = Subject::Key("k".into());
+        let reset = LimitsRequest::Reset { subject: subject.clone(), limit: None };
+        assert_eq!(asked("limits reset --key k"), Request::Limits(reset));
+        let add = BansRequest::Add { subject, seconds: Some(60), reason: "why".into() };
+        assert_eq!(asked("bans add --key k --for 1m --reason why"), Request::Bans(add));
+        let lift = BansRequest::Lift { subject: Subject::Address("192.0.2.0/24".into()) };
+        assert_eq!(asked("bans lift --address 192.0.2.0/24"), Request::Bans(lift));
+        let question = Question {
+            method: "POST".into(),
+            path: "/a".into(),
+            user: Some("u".into()),
+            tier: Some("free".into()),
+            headers: vec![("X".into(), "y".into())],
+            ..Question::default()
+        };
+        let line = "explain --path /a --method POST --user u --tier free --header X:y";
+        assert_eq!(asked(line), Request::Explain(question));
+        let backup = LedgerRequest::Backup { to: "/b".into() };
+        assert_eq!(asked("ledger backup /b"), Request::Ledger(backup));
+    }
+
+    #[test]
     fn a_wrong_command_line_is_status_2() {
-        for line in [&["weirctl"][..], &["weirctl", "stauts"], &["weirctl", "status", "x"]] {
-            assert_eq!(Arguments::try_parse_from(line).expect_err("refused").exit_code(), 2);
+        let wrong = [
+            "weirctl",
+            "weirctl stauts",
+            "weirctl status x",
+            "weirctl limits show",
+            "weirctl limits show --key a --user b",
+            "weirctl explain --path / --key a --user b",
+            "weirctl bans add --user a --for 5",
+        ];
+        for line in wrong {
+            let parsed = Arguments::try_parse_from(line.split(' '));
+            assert_eq!(parsed.expect_err("refused").exit_code(), 2, "{line}");
         }
     }
 

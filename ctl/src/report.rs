@@ -5,6 +5,12 @@ use std::fmt::Write;
 use serde_json::json;
 use weir_protocol::control::{BackendStatus, Response, ShardStatus, Status};
 
+mod admission;
+mod ledger;
+mod table;
+
+use table::table;
+
 /// The answer as a JSON document of several lines.
 pub(crate) fn json(response: &Response) -> String {
     let value = match response {
@@ -12,6 +18,10 @@ pub(crate) fn json(response: &Response) -> String {
         Response::Backends(backends) => json!(backends),
         Response::Done(text) => json!({ "done": text }),
         Response::Failed(text) => json!({ "failed": text }),
+        Response::Counters(counters) => json!(counters),
+        Response::Bans(bans) => json!(bans),
+        Response::Explanation(explanation) => json!(explanation),
+        Response::Ledger(ledger) => json!(ledger),
     };
     format!("{value:#}\n")
 }
@@ -22,6 +32,10 @@ pub(crate) fn text(response: &Response) -> String {
         Response::Status(status) => status_text(status),
         Response::Backends(backends) => backends_text(backends),
         Response::Done(text) | Response::Failed(text) => format!("{}\n", one_line(text)),
+        Response::Counters(counters) => admission::counters(counters),
+        Response::Bans(bans) => admission::bans(bans),
+        Response::Explanation(explanation) => admission::explanation(explanation),
+        Response::Ledger(status) => ledger::status(status),
     }
 }
 
@@ -112,31 +126,6 @@ fn backends_text(backends: &[BackendStatus]) -> String {
         [upstream, address, health, in_flight, requests, failures, check.to_owned()]
     });
     table(head, [false, false, false, true, true, true, false], rows.collect())
-}
-
-/// Columns two spaces apart, numbers to the right, nothing after the last letter of a line.
-fn table<const N: usize>(head: [&str; N], right: [bool; N], rows: Vec<[String; N]>) -> String {
-    let mut lines = vec![head.map(str::to_uppercase)];
-    lines.extend(rows.into_iter().map(|row| row.map(|cell| one_line(&cell))));
-    let widths: [usize; N] = std::array::from_fn(|column| {
-        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0)
-    });
-    let mut out = String::new();
-    for line in &lines {
-        let mut text = String::new();
-        for (column, cell) in line.iter().enumerate() {
-            let gap = if column == 0 { "" } else { "  " };
-            let width = widths[column];
-            let _ = if right[column] {
-                write!(text, "{gap}{cell:>width$}")
-            } else {
-                write!(text, "{gap}{cell:<width$}")
-            };
-        }
-        out.push_str(text.trim_end());
-        out.push('\n');
-    }
-    out
 }
 
 /// The two largest units of a time in seconds.

@@ -9,6 +9,7 @@ pub mod backtest;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod inspect;
 pub mod ledger;
 pub mod metrics;
 pub mod proxy;

@@ -1,6 +1,6 @@
 //! The `weir` command.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, BufWriter, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,6 +9,7 @@ use weir_engine::backtest;
 use weir_engine::config::Config;
 use weir_engine::demo::{self, DemoPorts};
 use weir_engine::ledger::copies_on_write;
+use weir_engine::ledger::tools::{self, ToolError};
 use weir_engine::runtime::os;
 use weir_engine::server::{self, Launch};
 use weir_engine::tls::SelfSigned;
@@ -36,6 +37,9 @@ enum Command {
         /// That engine's control socket [default: the configuration's]
         #[arg(long, value_name = "PATH", requires = "upgrade")]
         socket: Option<PathBuf>,
+        /// If the ledger's journal is damaged, give up what comes after the damage
+        #[arg(long, conflicts_with = "upgrade")]
+        repair: bool,
     },
     /// Say whether a configuration is right, and what is wrong with it
     Check {
@@ -46,11 +50,26 @@ enum Command {
     Demo(DemoArguments),
     /// Send recorded requests through another configuration's limits
     Backtest(BacktestArguments),
+    /// Look after a ledger that no weir uses
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Make certificates
     #[command(subcommand)]
     Cert(CertCommand),
     /// Print the version
     Version,
+}
+
+#[derive(Subcommand)]
+enum LedgerCommand {
+    /// Read all files and compare their checksums; also while a weir uses them
+    Verify { dir: PathBuf },
+    /// Print counters, and then the journal's records, as lines of JSON
+    Dump { dir: PathBuf },
+    /// Write the journal anew, without what no longer matters
+    Compact { dir: PathBuf },
+    /// Copy the ledger to a folder that has none
+    Backup { dir: PathBuf, to: PathBuf },
 }
 
 #[derive(Subcommand)]
@@ -103,10 +122,11 @@ struct DemoArguments {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Run { config, upgrade, socket } => run(config, upgrade, socket),
+        Command::Run { config, upgrade, socket, repair } => run(config, upgrade, socket, repair),
         Command::Check { config } => check(&config),
         Command::Demo(arguments) => demo(&arguments),
         Command::Backtest(arguments) => backtest(&arguments),
+        Command::Ledger(command) => ledger(&command),
         Command::Cert(CertCommand::SelfSigned(arguments)) => self_signed(&arguments),
         Command::Version => {
             println!("weir {}", env!("CARGO_PKG_VERSION"));
@@ -115,16 +135,59 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config_path: PathBuf, upgrade: bool, socket: Option<PathBuf>) -> ExitCode {
+fn run(config_path: PathBuf, upgrade: bool, socket: Option<PathBuf>, repair: bool) -> ExitCode {
     let config = match Config::load(&config_path) {
         Ok(config) => config,
         Err(faults) => return fail(&faults),
     };
     warn(&config);
+    if repair && let Err(error) = repaired(&config.engine.ledger) {
+        return fail(&format_args!("weir: {error}"));
+    }
     let predecessor = upgrade.then(|| socket.unwrap_or_else(|| config.control.socket.clone()));
     let launch = Launch { config, config_path, predecessor };
     match server::run(launch, |banner| eprint!("{banner}")) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format_args!("weir: {error}")),
+    }
+}
+
+/// Repairs the journal, and says what was given up.
+fn repaired(dir: &Path) -> Result<(), ToolError> {
+    match tools::repair(dir)? {
+        Some(report) if report.damaged > 0 => eprintln!(
+            "weir: the journal is repaired: {} records are left, {} damaged segments are kept as \
+             *.damaged",
+            report.records, report.damaged
+        ),
+        _ => eprintln!("weir: the journal needs no repair"),
+    }
+    Ok(())
+}
+
+fn ledger(command: &LedgerCommand) -> ExitCode {
+    let done = match command {
+        LedgerCommand::Verify { dir } => {
+            tools::verify(dir).map(|sound| format!("{}: {sound}", dir.display()))
+        }
+        LedgerCommand::Dump { dir } => {
+            let dumped = tools::dump(dir, &mut BufWriter::new(io::stdout().lock()));
+            return match dumped {
+                Err(error) if !error.is_broken_pipe() => fail(&format_args!("weir: {error}")),
+                // The reader has seen enough (`weir ledger dump | head`).
+                _ => ExitCode::SUCCESS,
+            };
+        }
+        LedgerCommand::Compact { dir } => tools::compact(dir)
+            .map(|report| format!("{}: {} records are left", dir.display(), report.records)),
+        LedgerCommand::Backup { dir, to } => tools::backup(dir, to)
+            .map(|()| format!("{} is copied to {}", dir.display(), to.display())),
+    };
+    match done {
+        Ok(done) => {
+            println!("{done}");
+            ExitCode::SUCCESS
+        }
         Err(error) => fail(&format_args!("weir: {error}")),
     }
 }

@@ -22,6 +22,7 @@ mod shared_memory;
 pub mod stall;
 pub mod tls;
 pub mod token;
+pub mod tools;
 pub mod wait;
 pub mod weir;
 

@@ -137,3 +137,126 @@ fn times_and_sizes_read_so() {
     let expected = ["0 B", "1023 B", "1.0 KiB", "1023.9 KiB", "1.0 MiB", "15.9 EiB"];
     assert_eq!(sizes.map(bytes), expected);
 }
+
+#[test]
+fn counters_read_so() {
+    use weir_protocol::control::CounterStatus;
+    let counters = vec![
+        CounterStatus {
+            limit: "per-address".to_owned(),
+            subject: "address 203.0.113.7".to_owned(),
+            algorithm: "sliding_window".to_owned(),
+            quota: 100,
+            used: 99,
+            reset_ms: 61_500,
+            admitted: 1_000,
+            refused: 7,
+            banned_s: 300,
+        },
+        CounterStatus {
+            subject: "user \u{1b}[2J".to_owned(),
+            used: 1,
+            reset_ms: 250,
+            ..CounterStatus::default()
+        },
+    ];
+    let expected = "\
+LIMIT        SUBJECT              USED   OF      BACK IN  ADMITTED  REFUSED   BANNED FOR
+per-address  address 203.0.113.7    99  100  1 min 1 s      1000        7  5 min 0 s
+-            user  [2J               1    -        0.2 s         0        0            -
+";
+    let shown = text(&Response::Counters(counters));
+    assert_eq!(
+        shown.split_whitespace().collect::<Vec<_>>(),
+        expected.split_whitespace().collect::<Vec<_>>()
+    );
+    assert!(!shown.contains('\u{1b}'));
+    assert_eq!(text(&Response::Counters(Vec::new())), "nothing is counted\n");
+}
+
+#[test]
+fn bans_read_so() {
+    use weir_protocol::control::BanStatus;
+    let bans = vec![
+        BanStatus {
+            subject: "address 203.0.113.7".to_owned(),
+            limit: Some("per-address".to_owned()),
+            left_s: Some(299),
+            step: 2,
+            ..BanStatus::default()
+        },
+        BanStatus {
+            subject: "key batch".to_owned(),
+            by: "uid 0".to_owned(),
+            reason: "asked to".to_owned(),
+            ..BanStatus::default()
+        },
+    ];
+    let expected = "\
+SUBJECT                   ENDS IN  BY                 REASON
+address 203.0.113.7  4 min 59 s  limit per-address  step 2
+key batch                   never  uid 0              asked to
+";
+    let shown = text(&Response::Bans(bans));
+    assert_eq!(
+        shown.split_whitespace().collect::<Vec<_>>(),
+        expected.split_whitespace().collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn an_explanation_reads_so() {
+    use weir_protocol::control::{AppliedLimit, CounterStatus, Explanation, Step, Verdict};
+    let explanation = Explanation {
+        steps: vec![Step {
+            name: "route".to_owned(),
+            verdict: Verdict::Passes,
+            detail: "/api/* to upstream api".to_owned(),
+        }],
+        limits: vec![AppliedLimit {
+            name: "per-key".to_owned(),
+            verdict: Verdict::Refuses,
+            detail: "key demo, tier free".to_owned(),
+            dry_run: true,
+            counter: Some(CounterStatus { quota: 5, used: 5, ..CounterStatus::default() }),
+            cost: 1,
+            retry_after_ms: 12_000,
+        }],
+        status: None,
+    };
+    let shown = text(&Response::Explanation(explanation));
+    for part in [
+        "route        passes   /api/* to upstream api",
+        "refuses (dry run)",
+        "12 s",
+        "go on to its upstream",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
+}
+
+#[test]
+fn the_ledger_reads_so() {
+    use weir_protocol::control::LedgerStatus;
+    let status = LedgerStatus {
+        folder: "/var/lib/weir".to_owned(),
+        live_table: "tmpfs".to_owned(),
+        slots_used: 3,
+        slots_capacity: 64,
+        synced_ms_ago: 400,
+        sync_failures: 1,
+        failing: true,
+        journal_segments: 2,
+        journal_bytes: 2_048,
+        journal_records: 9,
+        journal_failures: 0,
+    };
+    let expected = "\
+ledger     /var/lib/weir
+live table tmpfs
+slots      3 of 64 used
+on disk    as of 400 ms ago, 1 failures, which fails now
+journal    2 segments; 9 records, 2.0 KiB since the start
+";
+    assert_eq!(text(&Response::Ledger(status)), expected);
+}

@@ -5,24 +5,73 @@ use super::applies::apply;
 use super::{Admission, Facts, Hasher, Refusal};
 use crate::access::Listing;
 use crate::runtime::Instant;
+use crate::slots::SlotTable;
+use crate::snapshot::Snapshot;
+
+/// That a limit has banned somebody.
+pub(crate) struct Banned<'s> {
+    /// Of the limit.
+    index: usize,
+    pub(crate) limit: &'s str,
+    pub(crate) left_ns: u64,
+}
+
+/// The ban of a request's address, unless a list allows that by name.
+pub(crate) fn banned_address<'s>(
+    snapshot: &'s Snapshot,
+    table: &SlotTable,
+    facts: &Facts<'_>,
+    hasher: &Hasher<'_>,
+    now: Instant,
+) -> Option<Banned<'s>> {
+    let limits = &snapshot.ban_limits.addresses;
+    if limits.is_empty() {
+        return None;
+    }
+    let listing = snapshot.config.access.as_ref().map(|list| list.find(facts.address));
+    if listing == Some(Listing::Allowed) {
+        return None;
+    }
+    banned(snapshot, table, limits, facts, hasher, now)
+}
+
+/// The ban of a known caller's key or user.
+#[inline]
+pub(crate) fn banned_caller<'s>(
+    snapshot: &'s Snapshot,
+    table: &SlotTable,
+    facts: &Facts<'_>,
+    hasher: &Hasher<'_>,
+    now: Instant,
+) -> Option<Banned<'s>> {
+    banned(snapshot, table, &snapshot.ban_limits.callers, facts, hasher, now)
+}
+
+fn banned<'s>(
+    snapshot: &'s Snapshot,
+    table: &SlotTable,
+    limits: &[usize],
+    facts: &Facts<'_>,
+    hasher: &Hasher<'_>,
+    now: Instant,
+) -> Option<Banned<'s>> {
+    limits.iter().find_map(|&index| {
+        let applied = apply(snapshot, hasher, facts, index).ok()?;
+        let left_ns = table.banned_for_ns(applied.subject, &applied.quota.policy, now)?;
+        Some(Banned { index, limit: &applied.limit.name, left_ns })
+    })
+}
 
 impl<'s> Admission<'s> {
-    /// Refuses an address that a limit has banned, unless a list allows it by name.
+    /// Refuses an address that a limit has banned.
     pub(super) fn check_banned_address(
         &self,
         facts: &Facts<'_>,
         hasher: &Hasher<'_>,
         now: Instant,
     ) -> Result<(), Refusal<'s>> {
-        let limits = &self.snapshot.ban_limits.addresses;
-        if limits.is_empty() {
-            return Ok(());
-        }
-        let listing = self.snapshot.config.access.as_ref().map(|list| list.find(facts.address));
-        if listing == Some(Listing::Allowed) {
-            return Ok(());
-        }
-        self.check_banned(limits, facts, hasher, now)
+        let banned = banned_address(self.snapshot, self.table, facts, hasher, now);
+        banned.map_or(Ok(()), |banned| self.refuse_banned(&banned))
     }
 
     /// Refuses a caller whose key or user a limit has banned.
@@ -33,24 +82,14 @@ impl<'s> Admission<'s> {
         hasher: &Hasher<'_>,
         now: Instant,
     ) -> Result<(), Refusal<'s>> {
-        self.check_banned(&self.snapshot.ban_limits.callers, facts, hasher, now)
+        let banned = banned_caller(self.snapshot, self.table, facts, hasher, now);
+        banned.map_or(Ok(()), |banned| self.refuse_banned(&banned))
     }
 
-    fn check_banned(
-        &self,
-        limits: &[usize],
-        facts: &Facts<'_>,
-        hasher: &Hasher<'_>,
-        now: Instant,
-    ) -> Result<(), Refusal<'s>> {
-        for &index in limits {
-            let Ok(applied) = apply(self.snapshot, hasher, facts, index) else { continue };
-            let policy = &applied.quota.policy;
-            if let Some(retry_after_ns) = self.table.banned_for_ns(applied.subject, policy, now) {
-                self.counts[index].banned.increment();
-                return Err(Refusal::Banned { limit: &applied.limit.name, retry_after_ns });
-            }
-        }
-        Ok(())
+    #[cold]
+    fn refuse_banned(&self, banned: &Banned<'s>) -> Result<(), Refusal<'s>> {
+        let Banned { index, limit, left_ns } = *banned;
+        self.counts[index].banned.increment();
+        Err(Refusal::Banned { limit, retry_after_ns: left_ns })
     }
 }

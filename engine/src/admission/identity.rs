@@ -21,7 +21,7 @@ pub enum Caller {
 
 /// A credential as it stands in the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Presented<'a> {
+pub(crate) enum Presented<'a> {
     Nothing,
     Key(&'a [u8]),
     Token(&'a [u8]),
@@ -66,7 +66,7 @@ impl Caller {
 
 /// The credential that `wanted` looks at: a key by `X-API-Key`, then `Authorization`, then the
 /// query; a token by `Authorization` only (RFC 6750 section 2.1).
-pub(super) fn presented<'a>(head: &RequestHead<'a, '_>, wanted: Auth) -> Presented<'a> {
+pub(crate) fn presented<'a>(head: &RequestHead<'a, '_>, wanted: Auth) -> Presented<'a> {
     let bearer = head
         .get(FieldId::Authorization)
         .map_or(Presented::Nothing, |value| authorization(value, wanted));
@@ -111,7 +111,7 @@ fn query_key(query: &str) -> Option<&[u8]> {
 }
 
 /// Who the credential names, or why it names nobody (safe to tell the client).
-pub(super) fn identify(
+pub(crate) fn identify(
     presented: Presented<'_>,
     snapshot: &Snapshot,
     wall: &dyn Fn() -> UnixNanos,

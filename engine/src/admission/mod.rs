@@ -38,8 +38,11 @@ use crate::runtime::{Instant, UnixNanos};
 use crate::slots::{Charge, SlotTable};
 use crate::snapshot::{Charges, Limit, Snapshot};
 pub(crate) use access::{check_blocked, check_list};
+pub(crate) use bans::{Banned, banned_address, banned_caller};
 pub(crate) use identity::address_key;
-use identity::{identify, presented};
+pub(crate) use identity::{identify, presented};
+pub(crate) use name::NetworkName;
+pub(crate) use subject::RouteName;
 
 /// Limits whose standing one answer can report.
 pub const STANDINGS_MAX: usize = LIMITS_PER_ROUTE_MAX;

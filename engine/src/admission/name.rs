@@ -12,10 +12,10 @@ use crate::snapshot::Snapshot;
 /// The parts of a limit's key as this request has them, with blanks between: `alice /api/*`. What
 /// may be a secret is shown as a hash that is of use to nobody else.
 pub struct SubjectName<'n> {
-    pub(super) key: &'n [LimitKey],
-    pub(super) facts: &'n Facts<'n>,
-    pub(super) snapshot: &'n Snapshot,
-    pub(super) hasher: &'n Hasher<'n>,
+    pub(crate) key: &'n [LimitKey],
+    pub(crate) facts: &'n Facts<'n>,
+    pub(crate) snapshot: &'n Snapshot,
+    pub(crate) hasher: &'n Hasher<'n>,
 }
 
 impl Display for SubjectName<'_> {
@@ -70,7 +70,15 @@ impl SubjectName<'_> {
     }
 }
 
-/// An address as limits count it.
+/// An address as limits count and show it.
+pub(crate) struct NetworkName(pub(crate) IpAddr);
+
+impl Display for NetworkName {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        network(self.0, f)
+    }
+}
+
 fn network(address: IpAddr, f: &mut Formatter<'_>) -> fmt::Result {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.fmt(f),
@@ -85,17 +93,9 @@ fn network(address: IpAddr, f: &mut Formatter<'_>) -> fmt::Result {
 mod tests {
     use super::*;
 
-    struct Shown(IpAddr);
-
-    impl Display for Shown {
-        fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-            network(self.0, f)
-        }
-    }
-
     #[test]
     fn addresses_are_shown_as_they_are_counted() {
-        let shown = |text: &str| Shown(text.parse().unwrap()).to_string();
+        let shown = |text: &str| NetworkName(text.parse().unwrap()).to_string();
         assert_eq!(shown("192.0.2.1"), "192.0.2.1");
         assert_eq!(shown("::ffff:192.0.2.1"), "192.0.2.1");
         assert_eq!(shown("2001:db8:1:2:3::9"), "2001:db8:1:2::/64");

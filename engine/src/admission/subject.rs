@@ -136,7 +136,7 @@ fn route_id(route: &RouteConfig, config: &Config) -> String {
 }
 
 /// A route as people name it.
-pub(super) struct RouteName<'r>(pub(super) &'r RouteConfig);
+pub(crate) struct RouteName<'r>(pub(crate) &'r RouteConfig);
 
 impl fmt::Display for RouteName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -59,12 +59,7 @@ impl<'s> Tab<'s> {
 
     /// When a limit is charged, and how much, before the request goes on.
     pub(super) const fn advance(&self, charges: Charges) -> (Instant, u64) {
-        let cost = match charges {
-            Charges::Cost => self.cost,
-            Charges::Permit | Charges::Bytes => 1,
-            Charges::Pace => 0,
-        };
-        (self.at, cost)
+        (self.at, charges.advance(self.cost))
     }
 
     /// Notes a limit that was charged its advance.

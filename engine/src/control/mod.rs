@@ -9,6 +9,7 @@
 //! - on `weirctl`'s socket: file mode 0600, peer credentials checked, clients, frames and waiting
 //!   times bounded.
 
+mod answer;
 mod pages;
 mod sample;
 mod socket;
@@ -22,27 +23,18 @@ use std::time::Duration;
 
 use tokio::net::UnixListener;
 use tokio::sync::watch;
-use weir_protocol::control::{BackendStatus, Status};
-use weir_protocol::journal::Block;
+use weir_protocol::control::{
+    BackendStatus, BansRequest, Explanation, LedgerRequest, LimitsRequest, Question, Response,
+    Status,
+};
 
-use crate::access::{BlockChange, BlocksFull};
-use crate::ledger::journal::AppendError;
 pub use socket::{SocketError, SocketFile, Successor, Unplaced, bind, prepare};
 
 /// How long a stop waits for answers under way.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a block was neither made nor lifted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BlockError {
-    #[error(transparent)]
-    Full(#[from] BlocksFull),
-    #[error(transparent)]
-    Journal(#[from] AppendError),
-}
-
-/// What the control plane may ask of the engine. Called on the control plane's threads; only
-/// [`Operations::reload`] may take long.
+/// What the control plane may ask of the engine, on threads that may wait. `by` is who asks, for the
+/// record that is kept of changes.
 pub trait Operations: Send + Sync + 'static {
     fn status(&self) -> Status;
 
@@ -56,18 +48,23 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Reads the configuration again and puts it to use. One line says what was done, or, as an
     /// error, a line for each reason why everything stays as it was.
-    fn reload(&self) -> Result<String, String>;
+    fn reload(&self, by: &str) -> Result<String, String>;
 
-    /// Blocks in force, in the order of their subjects.
-    fn blocks(&self) -> Vec<Block>;
+    /// Shows counters, or lets some begin anew.
+    fn limits(&self, request: LimitsRequest, by: &str) -> Result<Response, String>;
 
-    /// Blocks somebody, or lifts a block; the ledger has it then, and shards obey within moments.
-    /// Returns the block that was replaced or lifted. Waits for the disk: not for the control
-    /// plane's own thread.
-    fn change_blocks(&self, change: BlockChange) -> Result<Option<Block>, BlockError>;
+    /// Shows who is kept out, or changes that: acknowledged changes are on the disk, and shards
+    /// obey within moments. After an error nothing has changed.
+    fn bans(&self, request: BansRequest, by: &str) -> Result<Response, String>;
+
+    /// Says what would become of a request, and charges nothing.
+    fn explain(&self, question: &Question) -> Result<Explanation, String>;
+
+    /// Shows how it stands with the ledger, or does something with its files.
+    fn ledger(&self, request: LedgerRequest, by: &str) -> Result<Response, String>;
 
     /// Begins to stop; returns at once.
-    fn drain(&self);
+    fn drain(&self, by: &str);
 
     /// Begins to hand over to another process; returns at once. What becomes of it is told to that
     /// process.

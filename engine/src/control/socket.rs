@@ -13,6 +13,7 @@ use weir_protocol::control::codec::{self, FrameError, HEADER_BYTES};
 use weir_protocol::control::handover::{FromSuccessor, ToSuccessor, is_handover};
 use weir_protocol::control::{Request, Response};
 
+use super::answer::answer;
 use super::{Operations, stopped};
 
 mod file;
@@ -75,8 +76,8 @@ impl Clients {
     fn admit(&mut self, stream: UnixStream) {
         match refusal(&stream, self.own, self.tasks.len()) {
             None => {
-                let operations = Arc::clone(&self.operations);
-                self.tasks.spawn(client(stream, operations, self.told.clone(), self.patience));
+                let (by, operations) = (by(&stream), Arc::clone(&self.operations));
+                self.tasks.spawn(client(stream, by, operations, self.told.clone(), self.patience));
             }
             Some(reason) => refuse(stream, reason),
         }
@@ -95,6 +96,13 @@ fn refusal(stream: &UnixStream, own: Option<u32>, clients: usize) -> Option<Stri
 /// Root and the engine's own user may; nobody may whose user is not known.
 fn may_control(peer: Option<u32>, own: Option<u32>) -> bool {
     peer.is_some_and(|peer| peer == 0 || Some(peer) == own)
+}
+
+/// Who a client is, for the record.
+fn by(stream: &UnixStream) -> String {
+    let uid = stream.peer_cred().map(|credentials| credentials.uid());
+    // Whose user is not known is refused before.
+    uid.map_or_else(|_| "unknown".to_owned(), |uid| format!("uid {uid}"))
 }
 
 /// The user this process runs as, as the kernel tells a peer of ours.
@@ -143,6 +151,7 @@ async fn begin_handover(
 /// One client: requests and answers in turn, until it closes, errs, stalls or the engine stops.
 async fn client(
     mut stream: UnixStream,
+    by: String,
     operations: Arc<dyn Operations>,
     told: watch::Receiver<bool>,
     patience: Duration,
@@ -162,7 +171,9 @@ async fn client(
             other => other.map(|read| read.and_then(decode)),
         };
         let (response, last) = match request {
-            Ok(Ok(Some(request))) => (answer(request, Arc::clone(&operations)).await, false),
+            Ok(Ok(Some(request))) => {
+                (answer(request, by.clone(), Arc::clone(&operations)).await, false)
+            }
             Ok(Ok(None) | Err(ReadError::Stream(_))) | Err(_) => return,
             Ok(Err(ReadError::Frame(error))) => (Response::Failed(error.to_string()), true),
         };
@@ -203,23 +214,6 @@ async fn read_payload(stream: &mut UnixStream) -> Result<Option<Vec<u8>>, ReadEr
 
 fn decode(payload: Option<Vec<u8>>) -> Result<Option<Request>, ReadError> {
     Ok(payload.map(|payload| codec::decode(&payload)).transpose()?)
-}
-
-/// Carries out a request away from the control plane's thread, because a reload reads files.
-async fn answer(request: Request, operations: Arc<dyn Operations>) -> Response {
-    let answered = tokio::task::spawn_blocking(move || match request {
-        Request::Status => Response::Status(operations.status()),
-        Request::Backends => Response::Backends(operations.backends()),
-        Request::Reload => match operations.reload() {
-            Ok(done) => Response::Done(done),
-            Err(reason) => Response::Failed(reason),
-        },
-        Request::Drain => {
-            operations.drain();
-            Response::Done("draining: requests in flight are answered, then weir exits".to_owned())
-        }
-    });
-    answered.await.unwrap_or_else(|_| Response::Failed("the engine failed to answer".to_owned()))
 }
 
 /// The answer as a frame, or why it does not fit one.

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use weir_protocol::control::codec::{self, HEADER_BYTES};
 use weir_protocol::control::handover::{FromSuccessor, ToSuccessor};
-use weir_protocol::control::{Request, Response, ShardStatus};
+use weir_protocol::control::{Request, ShardStatus, TopBy};
 
 use super::*;
 
@@ -41,25 +41,34 @@ impl Operations for Engine {
         json!({ "requests": 1 })
     }
 
-    fn reload(&self) -> Result<String, String> {
+    fn reload(&self, by: &str) -> Result<String, String> {
+        assert!(by.starts_with("uid "), "{by}");
         if self.reload_fails { Err("weir.toml:1:1: no".to_owned()) } else { Ok("done".to_owned()) }
     }
 
-    fn blocks(&self) -> Vec<Block> {
-        Vec::new()
+    fn limits(&self, _: LimitsRequest, _: &str) -> Result<Response, String> {
+        Ok(Response::Counters(Vec::new()))
     }
 
-    fn change_blocks(&self, _: BlockChange) -> Result<Option<Block>, BlockError> {
-        Err(BlocksFull.into())
+    fn bans(&self, _: BansRequest, by: &str) -> Result<Response, String> {
+        Err(format!("not for {by}"))
     }
 
-    fn drain(&self) {
+    fn explain(&self, question: &Question) -> Result<Explanation, String> {
+        Err(format!("no route for {}", question.path))
+    }
+
+    fn ledger(&self, _: LedgerRequest, _: &str) -> Result<Response, String> {
+        Ok(Response::Done("in order".to_owned()))
+    }
+
+    fn drain(&self, _: &str) {
         self.drains.fetch_add(1, Ordering::SeqCst);
     }
 
     fn hand_over(&self, successor: Successor) {
         assert_eq!((successor.version.as_str(), successor.pid), ("9.9.10", 7));
-        self.drain();
+        self.drain("the successor");
     }
 }
 
@@ -191,6 +200,18 @@ async fn weirctl_is_answered() {
     };
     assert_eq!(backends[0].upstream, "api");
     assert_eq!(plane.ask(Request::Reload).await, Response::Done("done".to_owned()));
+    let top = LimitsRequest::Top { by: TopBy::Used, limit: None, count: 1 };
+    assert_eq!(plane.ask(Request::Limits(top)).await, Response::Counters(Vec::new()));
+    let Response::Failed(reason) = plane.ask(Request::Bans(BansRequest::List { skip: 0 })).await
+    else {
+        panic!("bans")
+    };
+    assert!(reason.starts_with("not for uid "), "{reason}");
+    let question = Question { path: "/a".to_owned(), ..Question::default() };
+    let failed = Response::Failed("no route for /a".to_owned());
+    assert_eq!(plane.ask(Request::Explain(question)).await, failed);
+    let verified = plane.ask(Request::Ledger(LedgerRequest::Verify)).await;
+    assert_eq!(verified, Response::Done("in order".to_owned()));
     assert!(matches!(plane.ask(Request::Drain).await, Response::Done(_)));
     let (head, health) = plane.json("GET /health", "").await;
     assert!(head.starts_with("http/1.1 503 "), "{head}");
@@ -233,7 +254,7 @@ async fn what_is_no_request_ends_the_connection_with_a_reason() {
         (&[2, 0, 0, 0, 9, 0][..], "version 9"),
         (&[0, 0, 0, 0], "empty"),
         (&[1, 0, 16, 0], "at most 1048576"),
-        (&[2, 0, 0, 0, 2, 200], "not a message"),
+        (&[2, 0, 0, 0, 3, 200], "not a message"),
         (b"GET / HTTP/1.1\r\n\r\n", "at most 1048576"),
     ] {
         let mut stream = plane.connect("socket").await;

@@ -39,6 +39,7 @@ mod opening;
 mod room;
 mod sigbus;
 mod standing;
+pub mod tools;
 
 #[cfg(test)]
 mod tests;

@@ -77,6 +77,11 @@ fn has_live_table(dir: &Path, header: &Header) -> bool {
     live::is_left(&search)
 }
 
+/// Whether there are counters in `dir`.
+pub(super) fn check(dir: &Path) -> Result<(), LedgerError> {
+    open(dir).map(drop)
+}
+
 /// Writes every slot that belongs to a key, as its newest good copy has it, as a line of JSON each:
 /// its number, the words of the slot and the name of its key. The copies of a running engine are up
 /// to a sync interval old.

@@ -37,4 +37,5 @@ pub use answer::{Answer, AnswerContext};
 pub use exchange::{After, exchange};
 pub use io::{linger, write_all};
 pub use pool::Pool;
+pub(crate) use route::{Found, find_route};
 pub use tunnel::Tunnel;

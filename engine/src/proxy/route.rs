@@ -1,8 +1,8 @@
 //! Which route a request takes, and what of it the route wants sent.
 
 use weir_protocol::http::{
-    FieldId, Method, PathTail, forwarded_path, host_without_port, is_token, normalise_path,
-    normalised_path, path_below,
+    FieldId, Method, PathTail, RequestHead, forwarded_path, host_without_port, is_token,
+    normalise_path, normalised_path, path_below,
 };
 
 use super::answer::Answer;
@@ -11,13 +11,14 @@ use crate::config::{Cors, ForwardPath, PathPattern, RouteConfig};
 use crate::router::Asked;
 use crate::runtime::Runtime;
 use crate::shard::{Buffers, Output};
+use crate::snapshot::Snapshot;
 
 /// Of the one fault that a path can have once it was normalised.
 pub(super) const HIDDEN_DOTS: &str =
     "dot segments beside encoded slashes, backslashes or parameters in the path";
 
 /// What a request has come to; routes by their index in the configuration.
-pub(super) enum Found<'e> {
+pub(crate) enum Found<'e> {
     Route(usize),
     /// A browser asks whether a page may send a request that this route would serve.
     Preflight(usize, &'e Cors),
@@ -34,45 +35,51 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             normalise_path(self.head.target.path, &mut scratch)
                 .map_err(|_| Answer::new(400, "the path's percent-encoding is malformed"))?
         };
-        let asked = Asked {
-            host: self.head.host.map(host_without_port),
-            path,
-            method: self.head.method,
-            fields: self.head.fields,
-            announced: None,
-        };
-        let (routes, listener) = (&self.snapshot.config.routes, self.connection.listener);
-        let router = &self.snapshot.router;
-        if self.head.method == Method::Options
-            && let Some(announced) = self.announced(&asked)
-            && let Some(index) = router.find(routes, listener, &announced)
-            && let Some(cors) = routes[index].policy.as_ref().and_then(|p| p.cors.as_ref())
-        {
-            return Ok(Found::Preflight(index, cors));
-        }
-        if let Some(index) = router.find(routes, listener, &asked) {
-            return Ok(Found::Route(index));
-        }
-        let methods = router.methods(routes, listener, &asked);
-        if methods.is_empty() {
-            return Err(Answer::new(404, "no route matches"));
-        }
-        let line = format!("Allow: {}\r\n", methods.join(", "));
-        self.own_lines().extend_from_slice(line.as_bytes());
-        Err(Answer::new(405, "no route matches this path with this method"))
+        find_route(self.snapshot, self.connection.listener, self.head, path).map_err(|methods| {
+            if methods.is_empty() {
+                return Answer::new(404, "no route matches");
+            }
+            let line = format!("Allow: {}\r\n", methods.join(", "));
+            self.own_lines().extend_from_slice(line.as_bytes());
+            Answer::new(405, "no route matches this path with this method")
+        })
     }
+}
 
-    /// The request that a preflight announces (Fetch standard, section 4.8).
-    fn announced<'a>(&self, asked: &Asked<'a>) -> Option<Asked<'a>>
-    where
-        'e: 'a,
+/// The route that a request takes, by its normalised path; or the methods with which it would have
+/// one, none where its path has no route at all.
+pub(crate) fn find_route<'s>(
+    snapshot: &'s Snapshot,
+    listener: usize,
+    head: &RequestHead<'_, '_>,
+    path: &[u8],
+) -> Result<Found<'s>, Vec<&'s str>> {
+    let asked = Asked {
+        host: head.host.map(host_without_port),
+        path,
+        method: head.method,
+        fields: head.fields,
+        announced: None,
+    };
+    let (routes, router) = (&snapshot.config.routes, &snapshot.router);
+    if head.method == Method::Options
+        && let Some(announced) = announced(head, &asked)
+        && let Some(index) = router.find(routes, listener, &announced)
+        && let Some(cors) = routes[index].policy.as_ref().and_then(|p| p.cors.as_ref())
     {
-        self.head.get(FieldId::Origin)?;
-        let method = self.head.by_name("access-control-request-method")?;
-        let method = std::str::from_utf8(method).ok().filter(|method| is_token(method))?;
-        let names = self.head.by_name("access-control-request-headers").unwrap_or_default();
-        Some(Asked { method: Method::of(method), announced: Some(names), ..*asked })
+        return Ok(Found::Preflight(index, cors));
     }
+    let found = router.find(routes, listener, &asked).map(Found::Route);
+    found.ok_or_else(|| router.methods(routes, listener, &asked))
+}
+
+/// The request that a preflight announces (Fetch standard, section 4.8).
+fn announced<'a>(head: &'a RequestHead<'_, '_>, asked: &Asked<'a>) -> Option<Asked<'a>> {
+    head.get(FieldId::Origin)?;
+    let method = head.by_name("access-control-request-method")?;
+    let method = std::str::from_utf8(method).ok().filter(|method| is_token(method))?;
+    let names = head.by_name("access-control-request-headers").unwrap_or_default();
+    Some(Asked { method: Method::of(method), announced: Some(names), ..*asked })
 }
 
 /// A path in two parts, so that none has to be put together: the second behind the first.

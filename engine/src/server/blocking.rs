@@ -2,13 +2,21 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use weir_protocol::journal::Block;
+use weir_protocol::journal::{Block, Network, Record, Subject};
 
-use crate::access::{BlockChange, Blocks};
-use crate::control::BlockError;
-use crate::ledger::journal::JournalHandle;
+use crate::access::{BlockChange, BlockSet, Blocks, BlocksFull};
+use crate::ledger::journal::{AppendError, JournalHandle};
 use crate::metrics::{Family, Kind};
 use crate::shard::{Command, Mailbox};
+
+/// Why a block was neither made nor lifted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BlockError {
+    #[error(transparent)]
+    Full(#[from] BlocksFull),
+    #[error(transparent)]
+    Journal(#[from] AppendError),
+}
 
 /// All blocks of an engine, with whom to tell of a change.
 pub(super) struct Blocking {
@@ -42,11 +50,16 @@ impl Blocking {
         blocking
     }
 
-    /// Makes a change once the journal has it, and has every shard obey it.
-    pub(super) fn apply(&self, change: BlockChange) -> Result<Option<Block>, BlockError> {
+    /// Makes a change once the journal has it, together with a record of who wanted it, and has
+    /// every shard obey it. Returns the block that was replaced or lifted.
+    pub(super) fn apply(
+        &self,
+        change: BlockChange,
+        record: Record,
+    ) -> Result<Option<Block>, BlockError> {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         self.lock().check(&change)?;
-        self.journal.append_and_wait(vec![change.clone().into()])?;
+        self.journal.append_and_wait(vec![change.clone().into(), record])?;
         let mut blocks = self.lock();
         let before = blocks.apply(change)?;
         self.tell(&blocks);
@@ -66,6 +79,29 @@ impl Blocking {
 
     pub(super) fn list(&self) -> Vec<Block> {
         self.lock().iter().cloned().collect()
+    }
+
+    /// Whether just this subject is blocked.
+    pub(super) fn has(&self, subject: &Subject) -> bool {
+        self.lock().iter().any(|block| block.subject == *subject)
+    }
+
+    /// A block of a network that this one is a part of.
+    pub(super) fn covering(&self, part: &Network) -> Option<Network> {
+        let blocks = self.lock();
+        let networks = blocks.iter().filter_map(|block| match &block.subject {
+            Subject::Address(network) => Some(*network),
+            Subject::Key(_) | Subject::User(_) => None,
+        });
+        networks.into_iter().find(|network| {
+            network.prefix() <= part.prefix()
+                && Network::new(part.address(), network.prefix()) == Some(*network)
+        })
+    }
+
+    /// As shards obey them now.
+    pub(super) fn compile(&self) -> Option<Arc<BlockSet>> {
+        self.lock().compile()
     }
 
     pub(super) fn family(&self) -> Family {
@@ -89,7 +125,7 @@ impl Blocking {
 mod tests {
     use std::sync::mpsc::channel;
 
-    use weir_protocol::journal::{Lift, Subject};
+    use weir_protocol::journal::{Audit, Lift, Subject};
 
     use super::*;
     use crate::access::parse_network;
@@ -111,6 +147,11 @@ mod tests {
         });
     }
 
+    fn record() -> Record {
+        let (actor, action) = ("ops".to_owned(), "bans".to_owned());
+        Record::Audit(Audit { at_ms: 90, actor, action, detail: String::new() })
+    }
+
     fn block(subject: Subject, until_ms: Option<u64>) -> Block {
         Block { subject, reason: "abuse".to_owned(), until_ms, by: "ops".to_owned(), at_ms: 90 }
     }
@@ -129,10 +170,10 @@ mod tests {
             let over = block(Subject::Key("bob".to_owned()), Some(100));
             let lifted = block(user(), None);
             for block in lasting.iter().chain([&over, &lifted]) {
-                assert_eq!(blocking.apply(BlockChange::Block(block.clone())), Ok(None));
+                assert_eq!(blocking.apply(BlockChange::Block(block.clone()), record()), Ok(None));
             }
             let lift = Lift { subject: user(), reason: String::new(), by: "me".into(), at_ms: 95 };
-            assert_eq!(blocking.apply(BlockChange::Lift(lift)), Ok(Some(lifted)));
+            assert_eq!(blocking.apply(BlockChange::Lift(lift), record()), Ok(Some(lifted)));
         });
         disk.crash(1);
         with_blocks(&disk, |blocking| assert_eq!(blocking.list(), lasting));
@@ -144,10 +185,10 @@ mod tests {
         with_blocks(&disk, |blocking| {
             disk.fill_at(1);
             let change = || BlockChange::Block(block(Subject::Key("ann".to_owned()), None));
-            assert_eq!(blocking.apply(change()), Err(AppendError::NoRoom.into()));
+            assert_eq!(blocking.apply(change(), record()), Err(AppendError::NoRoom.into()));
             assert!(blocking.list().is_empty());
             disk.make_room();
-            assert_eq!(blocking.apply(change()), Ok(None));
+            assert_eq!(blocking.apply(change(), record()), Ok(None));
             assert_eq!(blocking.list().len(), 1);
         });
     }

@@ -164,15 +164,12 @@ impl Steering<'_> {
                 }
                 () = engine.reloaded() => { checks.replace(begin()); }
                 () = engine.drained() => break 0,
-                _ = self.signals.terminate.recv() => engine.drain(),
-                _ = self.signals.interrupt.recv() => engine.drain(),
-                _ = self.signals.hang_up.recv() => match engine.reload() {
-                    Ok(done) => eprintln!("weir: {done}"),
-                    Err(fault) => eprintln!("weir: reload refused, nothing changed:\n{fault}"),
-                },
+                _ = self.signals.terminate.recv() => drain_by_signal(engine),
+                _ = self.signals.interrupt.recv() => drain_by_signal(engine),
+                _ = self.signals.hang_up.recv() => reload_by_signal(engine),
                 _ = looks.tick() => if let Err(error) = self.look() {
                     lost = Err(error);
-                    engine.drain();
+                    engine.begin_drain();
                 },
                 Some(shard) = self.shards.next_ended() => {
                     if engine.is_draining() { break 1 }
@@ -220,6 +217,21 @@ impl Steering<'_> {
             Some((_, part)) => Err(ServerError::Lost(part)),
             None => Ok(()),
         }
+    }
+}
+
+fn drain_by_signal(engine: &Engine) {
+    engine.begin_drain();
+    engine.note_later("a signal", "drain");
+}
+
+fn reload_by_signal(engine: &Engine) {
+    match engine.reload_now() {
+        Ok(done) => {
+            eprintln!("weir: {done}");
+            engine.note_later("a signal", "reload");
+        }
+        Err(fault) => eprintln!("weir: reload refused, nothing changed:\n{fault}"),
     }
 }
 

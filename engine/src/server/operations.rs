@@ -5,31 +5,31 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Value, json};
 use tokio::sync::Notify;
-use weir_protocol::control::{BackendStatus, Status};
-use weir_protocol::journal::Block;
 
 use super::blocking::Blocking;
 use super::flight::Recording;
 use super::handover::Offer;
-use super::panics;
 use super::shards::ShardHandle;
-use crate::access::BlockChange;
 use crate::access_log::LogSink;
 use crate::config::Config;
-use crate::control::{BlockError, Operations, Successor};
+use crate::control::Successor;
 use crate::ledger::Standing;
 use crate::ledger::journal::JournalHandle;
-use crate::metrics::{render, summary};
 use crate::runtime::probe::{Chosen, RuntimeKind};
-use crate::runtime::{Instant, os, ring};
+use crate::runtime::{Instant, os};
 use crate::shard::Command;
 use crate::slots::SlotTable;
 use crate::snapshot::Snapshot;
 use crate::upstream::Registry;
 
+mod answers;
+mod bans;
+mod explain;
 mod families;
+mod ledger;
+mod limits;
+mod record;
 
 /// What an [`Engine`] is made of.
 pub(super) struct Parts {
@@ -40,6 +40,7 @@ pub(super) struct Parts {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) registry: Registry,
     pub(super) handles: Vec<ShardHandle>,
+    pub(super) blocking: Blocking,
     pub(super) table: Arc<SlotTable>,
     pub(super) ledger_path: PathBuf,
     pub(super) journal: JournalHandle,
@@ -84,9 +85,6 @@ struct Current {
 
 impl Engine {
     pub(super) fn new(parts: Parts) -> Self {
-        let mailboxes = parts.handles.iter().map(|shard| Arc::clone(&shard.mailbox)).collect();
-        let now_ms = os::wall().as_millis();
-        let blocking = Blocking::new(mailboxes, parts.journal.clone(), now_ms);
         Self {
             config_path: parts.config_path,
             pages_path: parts.pages_path,
@@ -103,7 +101,7 @@ impl Engine {
                 registry: parts.registry,
                 recording: parts.recording,
             }),
-            blocking,
+            blocking: parts.blocking,
             log: Mutex::new(parts.log),
             draining: AtomicBool::new(false),
             left: AtomicBool::new(false),
@@ -227,75 +225,9 @@ impl Engine {
         current.snapshot = Arc::new(snapshot);
         Ok(Arc::clone(&current.snapshot))
     }
-}
 
-impl Operations for Engine {
-    fn status(&self) -> Status {
-        let (rings, occupancy) = (ring::ring_setup(), self.table.occupancy());
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            uptime_s: os::now().since(self.started).as_secs(),
-            runtime: self.runtime().to_owned(),
-            runtime_reason: self.chosen.reason.clone(),
-            shards: self.handles.iter().enumerate().map(|(id, shard)| shard.status(id)).collect(),
-            rings_cooperative: rings.cooperative,
-            rings_plain: rings.plain,
-            config_path: self.config_path.display().to_string(),
-            config_generation: self.snapshot().generation,
-            draining: self.draining.load(Ordering::Relaxed),
-            listeners: self.addresses.iter().map(|(_, address)| address.to_string()).collect(),
-            ledger: self.ledger_path.display().to_string(),
-            live_table: self.standing.live().to_owned(),
-            slots_used: occupancy.used as u64,
-            slots_capacity: occupancy.capacity as u64,
-            panics: panics::count(),
-            last_panic: panics::last(),
-        }
-    }
-
-    fn backends(&self) -> Vec<BackendStatus> {
-        let snapshot = self.snapshot();
-        let upstreams = snapshot.upstreams.iter().take(snapshot.config.upstreams.len());
-        upstreams
-            .flat_map(|upstream| {
-                upstream.backends.iter().map(|backend| BackendStatus {
-                    upstream: upstream.name.clone(),
-                    address: backend.label.clone(),
-                    healthy: backend.is_healthy(),
-                    in_flight: u64::from(backend.in_flight()),
-                    requests: backend.requests(),
-                    failures: backend.failures(),
-                    last_check: match upstream.health {
-                        Some(_) => backend.last_check(),
-                        None => "checks are off".to_owned(),
-                    },
-                })
-            })
-            .collect()
-    }
-
-    fn metrics_text(&self) -> String {
-        let shards: Vec<_> = self.handles.iter().map(|h| Arc::clone(&h.metrics)).collect();
-        render(&shards, &self.families())
-    }
-
-    fn stats(&self) -> Value {
-        let shards: Vec<_> = self.handles.iter().map(|h| Arc::clone(&h.metrics)).collect();
-        let status = self.status();
-        // Where files are is weirctl's to say: a route may show this page to anyone.
-        json!({
-            "version": status.version,
-            "uptime_s": status.uptime_s,
-            "runtime": status.runtime,
-            "draining": status.draining,
-            "totals": summary(&shards),
-            "backends": self.backends(),
-            "shards": status.shards,
-        })
-    }
-
-    fn reload(&self) -> Result<String, String> {
+    /// See [`Operations::reload`](crate::control::Operations::reload).
+    pub(super) fn reload_now(&self) -> Result<String, String> {
         let next = Config::load(&self.config_path).map_err(|faults| faults.to_string())?;
         let warnings = next.warnings(os::wall());
         let snapshot = self.apply(next)?;
@@ -311,27 +243,14 @@ impl Operations for Engine {
         Ok(format!("configuration {generation} is in use: {summary}"))
     }
 
-    fn blocks(&self) -> Vec<Block> {
-        self.blocking.list()
-    }
-
-    fn change_blocks(&self, change: BlockChange) -> Result<Option<Block>, BlockError> {
-        self.blocking.apply(change)
-    }
-
-    fn drain(&self) {
+    /// Begins to stop, if it has not begun.
+    pub(super) fn begin_drain(&self) {
         if !self.draining.swap(true, Ordering::Release) {
             // Before the shards close theirs: nobody is let in by a copy.
             lock(&self.offer).take();
             self.handles.iter().for_each(|shard| shard.mailbox.send(Command::Drain));
             self.drain.notify_one();
         }
-    }
-
-    fn hand_over(&self, successor: Successor) {
-        // A later one takes the place of one that nobody has looked at yet.
-        *lock(&self.successor) = Some(successor);
-        self.succession.notify_one();
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::blocking::Blocking;
 use super::flight::{FlightThread, OpenFlight};
 use super::handover::Offer;
 use super::operations::{Engine, Parts};
@@ -115,8 +116,12 @@ impl Prepared {
         let snapshot = Arc::new(snapshot);
         let log = self.log.as_ref();
         let common = Common { snapshot: &snapshot, table: &table, log, recorders };
+        let (orders, handles) = (Orders::new(), self.shards.handles());
+        let journal = orders.journal(ledger);
+        let mailboxes = handles.iter().map(|shard| Arc::clone(&shard.mailbox)).collect();
+        // Shards look into their mailboxes before they let anybody in.
+        let blocking = Blocking::new(mailboxes, journal.clone(), os::wall().as_millis());
         self.shards.serve(common, self.sockets.listen()?)?;
-        let orders = Orders::new();
         let config = &snapshot.config;
         ledger.standing().set_interval(config.engine.sync_interval);
         let (sample_api, drain_timeout) = (config.control.sample_api, config.engine.drain_timeout);
@@ -127,10 +132,11 @@ impl Prepared {
             addresses,
             snapshot,
             registry: self.registry,
-            handles: self.shards.handles(),
+            handles,
+            blocking,
             table,
             ledger_path: ledger.path().to_owned(),
-            journal: orders.journal(ledger),
+            journal,
             standing: ledger.standing(),
             log: self.log,
             recording,

@@ -9,6 +9,7 @@ use weir_protocol::limit::meter::{Shape, Word};
 use super::heap::BLOCK_SLOTS;
 use super::slot::FREE;
 use super::table::SlotTable;
+use super::{Policy, SubjectHash};
 
 /// A key's counter under one limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,14 @@ impl SlotTable {
     /// Every counter that can be read now. One that changes hands all the while is left out.
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
         self.touched_slots().filter_map(|slot| self.entry(slot))
+    }
+
+    /// The counter of a subject, if it has one that can be read now.
+    pub fn entry_of(&self, subject: SubjectHash, policy: &Policy) -> Option<Entry> {
+        let tag = policy.tag(subject);
+        let groups = self.groups();
+        let entry = self.entry(groups.index_of(groups.find(tag)?))?;
+        (entry.tag == tag).then_some(entry)
     }
 
     fn entry(&self, slot: usize) -> Option<Entry> {

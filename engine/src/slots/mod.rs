@@ -123,6 +123,11 @@ impl Policy {
         &self.meter
     }
 
+    /// What tells a subject's counter under the limit from all others: [`Entry::tag`].
+    pub const fn tag(&self, subject: SubjectHash) -> u64 {
+        subject.tag(self.seed)
+    }
+
     pub const fn id(&self) -> u64 {
         self.id
     }

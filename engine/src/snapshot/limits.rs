@@ -37,6 +37,17 @@ pub enum Charges {
     Pace,
 }
 
+impl Charges {
+    /// What is charged before the request goes on, where its route costs so much.
+    pub const fn advance(self, cost: u64) -> u64 {
+        match self {
+            Self::Cost => cost,
+            Self::Permit | Self::Bytes => 1,
+            Self::Pace => 0,
+        }
+    }
+}
+
 enum Rates {
     Fixed(Quota),
     /// Indexed by tier.
@@ -67,6 +78,15 @@ impl Limit {
             Rates::Fixed(quota) => Some(quota),
             Rates::Tiers(quotas) => quotas.get(tier?)?.as_ref(),
         }
+    }
+
+    /// Every allowance that some caller may have.
+    pub fn quotas(&self) -> impl Iterator<Item = &Quota> {
+        let (fixed, tiers) = match &self.rates {
+            Rates::Fixed(quota) => (Some(quota), &[][..]),
+            Rates::Tiers(quotas) => (None, &quotas[..]),
+        };
+        fixed.into_iter().chain(tiers.iter().flatten()).chain(&self.overrides)
     }
 
     /// The refusal of a request that may come back in so long. Nobody knows when a permit comes

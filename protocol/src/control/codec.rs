@@ -14,7 +14,7 @@ use super::{Request, Response};
 use crate::wire;
 
 /// The protocol spoken here. A change to any message's fields is another version.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// Bytes of the length field.
 pub const HEADER_BYTES: usize = 4;

@@ -8,8 +8,10 @@
 //! - nothing a peer sends makes a decoder claim more than 32 times [`codec::FRAME_BYTES_MAX`];
 //! - bincode is used in the derives below only; [`codec`] asks `wire` for the bytes.
 
+mod admission;
 pub mod codec;
 pub mod handover;
+mod ledger;
 
 #[cfg(test)]
 mod tests;
@@ -17,8 +19,14 @@ mod tests;
 use bincode::{Decode, Encode};
 use serde::Serialize;
 
+pub use admission::{
+    AppliedLimit, BANS_PAGE, BanStatus, BansRequest, CounterStatus, Explanation, LimitsRequest,
+    Question, Step, Subject, TopBy, Verdict,
+};
+pub use ledger::{LedgerRequest, LedgerStatus};
+
 /// What a client asks of the engine. The order of variants is the wire format: append only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum Request {
     Status,
     Backends,
@@ -26,11 +34,15 @@ pub enum Request {
     Reload,
     /// Stop accepting, answer what is in flight, exit.
     Drain,
+    Limits(LimitsRequest),
+    Bans(BansRequest),
+    /// What would become of a request, without counting it.
+    Explain(Question),
+    Ledger(LedgerRequest),
 }
 
 /// The engine's answer. The order of variants is the wire format: append only.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[expect(clippy::large_enum_variant, reason = "one is made for each answer to a person")]
 pub enum Response {
     Status(Status),
     Backends(Vec<BackendStatus>),
@@ -38,6 +50,10 @@ pub enum Response {
     Done(String),
     /// The request was refused or failed; for a person, a line for each reason.
     Failed(String),
+    Counters(Vec<CounterStatus>),
+    Bans(Vec<BanStatus>),
+    Explanation(Explanation),
+    Ledger(LedgerStatus),
 }
 
 /// A running engine, as of one moment. Its fields, in order, are the wire format of

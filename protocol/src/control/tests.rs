@@ -8,10 +8,10 @@ use proptest::prelude::*;
 #[test]
 fn requests_have_these_bytes() {
     let golden = [
-        (Request::Status, [2, 0, 0, 0, 2, 0]),
-        (Request::Backends, [2, 0, 0, 0, 2, 1]),
-        (Request::Reload, [2, 0, 0, 0, 2, 2]),
-        (Request::Drain, [2, 0, 0, 0, 2, 3]),
+        (Request::Status, [2, 0, 0, 0, 3, 0]),
+        (Request::Backends, [2, 0, 0, 0, 3, 1]),
+        (Request::Reload, [2, 0, 0, 0, 3, 2]),
+        (Request::Drain, [2, 0, 0, 0, 3, 3]),
     ];
     for (request, bytes) in golden {
         assert_eq!(encode(&request).as_deref(), Ok(&bytes[..]), "{request:?}");
@@ -153,7 +153,7 @@ fn a_claimed_length_does_not_allocate() {
 #[test]
 fn bytes_after_the_message_are_refused() {
     assert_eq!(decode::<Request>(&[VERSION, 0, 0, 0]), Err(FrameError::Trailing(2)));
-    assert!(matches!(decode::<Request>(&[VERSION, 4]), Err(FrameError::Body(_))));
+    assert!(matches!(decode::<Request>(&[VERSION, 8]), Err(FrameError::Body(_))));
     assert!(matches!(decode::<Request>(&[VERSION]), Err(FrameError::Body(_))));
     assert_eq!(decode::<Request>(&[]), Err(FrameError::Empty));
 }

@@ -31,7 +31,7 @@ pub struct Expectations {
 /// The claims of a token whose signature was right. Texts are non-empty, at most 256 bytes and
 /// without control characters, so that they can be logged and put into header fields as they are
 /// (outside ASCII they are UTF-8). Dates are seconds of Unix time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Claims {
     /// `sub`: the user.
     pub subject: Option<String>,

@@ -16,8 +16,8 @@ pub enum JournalError {
     )]
     LaterRecord { path: PathBuf, at: u64 },
     #[error(
-        "{} is damaged at byte {at}: {reason}; restore the ledger from a backup, or repair it, \
-         which gives up what comes after",
+        "{} is damaged at byte {at}: {reason}; restore the ledger from a backup, or give up what \
+         comes after with weir run --repair",
         path.display()
     )]
     Damaged { path: PathBuf, at: u64, reason: String },
