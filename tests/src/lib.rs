@@ -14,6 +14,7 @@ pub mod client;
 pub mod curl;
 pub mod gate;
 pub mod message;
+mod metrics;
 pub mod ports;
 pub mod process;
 pub mod sandbox;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::process::{Finished, Process};
 use crate::shared_memory::SharedMemory;
 use crate::wait;
-use crate::{binaries, client, ports, sandbox};
+use crate::{binaries, ports, sandbox};
 
 /// The parts of a configuration that most tests share: everything of the engine in the test's own
 /// folder. `[engine]` goes on for whoever appends keys, since it is the last table. Nothing is recorded:
@@ -144,20 +144,6 @@ impl Weir {
     pub fn address(&self, name: &str) -> SocketAddr {
         let port = self.names.ports.get(name).unwrap_or_else(|| panic!("no port named {name}"));
         SocketAddr::from(([127, 0, 0, 1], *port))
-    }
-
-    /// A number of the control listener's `/metrics`, by its name with its labels; without them, the
-    /// sum over all there are.
-    ///
-    /// # Panics
-    /// When there is no such counter.
-    #[track_caller]
-    pub fn metric(&self, name: &str) -> u64 {
-        let page = client::get(self.address("control"), "/metrics", &[]);
-        let named = page.text().lines().filter_map(|line| line.strip_prefix(name));
-        let own = named.filter(|rest| rest.starts_with([' ', '{']));
-        let values = own.filter_map(|rest| rest.rsplit(' ').next()?.parse().ok());
-        values.reduce(|sum: u64, value| sum + value).unwrap_or_else(|| panic!("no metric {name}"))
     }
 
     pub fn folder(&self) -> &Path {

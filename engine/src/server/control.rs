@@ -25,6 +25,7 @@ use crate::runtime::epoll::{self, EpollRuntime};
 use crate::runtime::os;
 use crate::upstream::check::{self, OnChange};
 use crate::upstream::health::Change;
+use crate::upstream::{Backend, Upstream};
 
 /// How long shards that were cut off may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -104,6 +105,12 @@ async fn ready(pending: &mut Option<Offered>) -> Result<Successor, HandoverError
     }
 }
 
+fn tell_change(upstream: &Upstream, backend: &Backend, change: Change) {
+    let verdict = if change == Change::WentUp { "healthy" } else { "unhealthy" };
+    let (label, reason) = (&backend.label, backend.last_check());
+    eprintln!("weir: backend {label} of {} is {verdict}: {reason}", upstream.name);
+}
+
 /// What steers the engine from its start to its end.
 struct Steering<'e> {
     engine: &'e Arc<Engine>,
@@ -122,14 +129,7 @@ impl Steering<'_> {
         drain_timeout: Duration,
     ) -> Result<(), ServerError> {
         let engine = self.engine;
-        let changed: OnChange = Rc::new(|upstream, backend, change| {
-            let verdict = if change == Change::WentUp { "healthy" } else { "unhealthy" };
-            let reason = backend.last_check();
-            eprintln!(
-                "weir: backend {} of {} is {verdict}: {reason}",
-                backend.label, upstream.name
-            );
-        });
+        let changed: OnChange = Rc::new(tell_change);
         let begin = || check::start(&runtime, &engine.snapshot().upstreams, &changed);
         let checks = RefCell::new(begin());
         let mut looks = tokio::time::interval(watchdog::LOOK);

@@ -136,7 +136,10 @@ fn sync_until(mut ledger: Ledger, orders: &Receiver<Order>) -> Result<(), Ledger
             due = if released { now + RELEASED } else { work(&mut ledger) };
         }
         if now >= wall_due {
-            ledger.table().set_wall(now, os::wall());
+            let table = ledger.table();
+            table.set_wall(now, os::wall());
+            // Asking who is banned is next to nothing again once nobody is.
+            table.live_bans(now);
             wall_due = now + WALL;
         }
         let order = match next.take() {

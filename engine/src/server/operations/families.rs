@@ -36,8 +36,13 @@ impl Engine {
         }
         let used = Family::new(Kind::Gauge, "weir_slots_used", "Slots of the limit table in use.");
         let capacity = Family::new(Kind::Gauge, "weir_slots_capacity", "Slots of the limit table.");
+        let bans = Family::new(Kind::Gauge, "weir_bans", "Callers that limits have banned.");
+        let bans_set =
+            Family::new(Kind::Counter, "weir_bans_total", "How often a limit banned somebody.");
         let mut families = vec![
             self.blocking.family(),
+            bans.with(&[], self.table.live_bans(os::now()) as u64),
+            bans_set.with(&[], self.table.bans_set()),
             healthy,
             in_flight,
             failures,
