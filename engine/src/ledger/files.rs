@@ -27,13 +27,22 @@ pub(super) fn lock(dir: &Path) -> Result<File, LedgerError> {
     Ok(file)
 }
 
-/// Writes this process's id into the lock that it holds.
+/// Writes this process's id into the lock that it holds, in the place of the last one's: that needs
+/// no room. Without any, nobody is named, which only makes a message shorter.
 pub(super) fn name_holder(dir: &Path, mut lock: &File) -> Result<(), LedgerError> {
+    let name = format!("{}\n", std::process::id());
     let named = lock
-        .set_len(0)
-        .and_then(|()| lock.rewind())
-        .and_then(|()| writeln!(lock, "{}", std::process::id()));
-    named.map_err(|source| LedgerError::io("write", &dir.join("lock"), source))
+        .rewind()
+        .and_then(|()| lock.write_all(name.as_bytes()))
+        .and_then(|()| lock.set_len(name.len() as u64));
+    match named {
+        Err(error) if is_no_room(&error) => Ok(()),
+        named => named.map_err(|source| LedgerError::io("write", &dir.join("lock"), source)),
+    }
+}
+
+fn is_no_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Refuses a lock that is another folder's.

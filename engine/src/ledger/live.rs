@@ -24,6 +24,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use super::disk::reserve;
 use super::header::{Header, PAGE_BYTES, layout};
 use super::{BootId, Identity, LedgerError};
+use crate::runtime::os;
 use crate::slots::table_bytes;
 
 const MAGIC: [u8; 8] = *b"WEIRLIVE";
@@ -252,10 +253,8 @@ fn open_left(path: &Path, place: LivePlace, search: &Search<'_>) -> Option<Live>
 fn look_at(path: &Path, search: &Search<'_>) -> Option<File> {
     let file = safely().open(path).ok()?;
     let metadata = file.metadata().ok()?;
-    // SAFETY: a system call without arguments that cannot fail.
-    let user = unsafe { libc::geteuid() };
     let is_ours = metadata.is_file()
-        && metadata.uid() == user
+        && metadata.uid() == os::user()
         && metadata.mode() & 0o077 == 0
         && metadata.nlink() == 1
         && metadata.len() == search.bytes();

@@ -118,6 +118,12 @@ pub fn start_listening(socket: &TcpListener) -> io::Result<()> {
     SockRef::from(socket).listen(BACKLOG)
 }
 
+/// The user this process acts as.
+pub fn user() -> u32 {
+    // SAFETY: a system call without arguments that cannot fail.
+    unsafe { libc::geteuid() }
+}
+
 /// From now on the kernel refuses whoever would connect to it, whichever process holds copies.
 pub fn stop_listening(socket: &TcpListener) {
     // One that does not listen any more refuses already.

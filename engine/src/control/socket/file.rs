@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::runtime::os;
+
 /// Why no socket could be bound.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
@@ -48,9 +50,10 @@ impl Drop for SocketFile {
 /// Binds a listener at `path`, mode 0600 and non-blocking, making the folders above it. A socket
 /// that nobody answers on is replaced.
 ///
-/// The socket is bound inside a folder of mode 0700, given its mode, and only then moved to its
-/// place: no moment exists in which another user could connect, and the process-wide umask,
-/// which other threads rely on, stays as it is.
+/// The socket is bound where nobody else gets to, in a folder of mode 0700, given its mode, and only
+/// then moved to its place: no moment exists in which another user could connect, and the
+/// process-wide umask, which other threads rely on, stays as it is. Where `path`'s own folder is of
+/// that kind, no other is made: on a full disk there may be no room for one.
 ///
 /// # Errors
 /// [`SocketError::InUse`] when something answers there, [`SocketError::NotASocket`] when a file
@@ -109,8 +112,12 @@ impl Unplaced {
     }
 }
 
-/// A private folder that is removed with what is left in it.
-struct Nursery(PathBuf);
+/// Where a socket is bound before it gets its place; removed with what is left of it.
+struct Nursery {
+    path: PathBuf,
+    /// Whether the socket is inside of it, or it is the socket.
+    is_folder: bool,
+}
 
 impl Nursery {
     fn new(folder: &Path) -> io::Result<Self> {
@@ -118,29 +125,37 @@ impl Nursery {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = folder.join(format!(".weir-{}.{number}", std::process::id()));
+        let nursery = Self { path, is_folder: !is_private(folder)? };
         // Left over from a killed process of the same id, which is common in containers.
-        remove_nursery(&path);
-        DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
+        nursery.clear();
+        if nursery.is_folder {
+            DirBuilder::new().mode(0o700).create(&nursery.path)?;
+        }
+        Ok(nursery)
     }
-}
 
-impl Nursery {
     fn socket(&self) -> PathBuf {
-        self.0.join("s")
+        if self.is_folder { self.path.join("s") } else { self.path.clone() }
+    }
+
+    /// Removes only what [`bind`] itself puts there, of either kind.
+    fn clear(&self) {
+        let _ = fs::remove_file(self.path.join("s"));
+        let _ = fs::remove_dir(&self.path);
+        let _ = fs::remove_file(&self.path);
     }
 }
 
 impl Drop for Nursery {
     fn drop(&mut self) {
-        remove_nursery(&self.0);
+        self.clear();
     }
 }
 
-/// Removes only what [`bind`] itself puts there.
-fn remove_nursery(path: &Path) {
-    let _ = fs::remove_file(path.join("s"));
-    let _ = fs::remove_dir(path);
+/// Whether nobody but this process's user, and root, gets to what is in `folder`.
+fn is_private(folder: &Path) -> io::Result<bool> {
+    let metadata = fs::metadata(folder)?;
+    Ok(metadata.mode() & 0o077 == 0 && metadata.uid() == os::user())
 }
 
 /// Ok when `path` is free or holds a socket, unless somebody listens there who must not be
@@ -235,6 +250,19 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_is_private_whatever_its_folder() {
+        let folder = folder();
+        for mode in [0o700, 0o755] {
+            fs::set_permissions(folder.path(), Permissions::from_mode(mode)).expect("it is ours");
+            let path = folder.path().join("weir.sock");
+            let (_listener, _file) = bind(&path).expect("binds");
+            let mode = fs::metadata(&path).expect("exists").permissions().mode();
+            assert_eq!(mode & 0o7777, 0o600);
+            UnixStream::connect(&path).expect("answers");
+        }
+    }
+
+    #[test]
     fn another_kind_of_file_stays() {
         let folder = folder();
         let path = folder.path().join("weir.sock");
@@ -271,12 +299,23 @@ mod tests {
         // Whatever number is next.
         for number in 0..1000 {
             let left = folder.path().join(format!(".weir-{}.{number}", std::process::id()));
+            if number % 2 == 0 {
+                fs::write(&left, "").expect("writes");
+                continue;
+            }
             fs::create_dir(&left).expect("makes");
             fs::write(left.join("s"), "").expect("writes");
         }
-        let _bound = bind(&folder.path().join("weir.sock")).expect("binds");
-        let left = fs::read_dir(folder.path()).expect("lists").count();
-        assert_eq!(left, 999 + 1);
+        let entries = || fs::read_dir(folder.path()).expect("lists").count();
+        let path = folder.path().join("weir.sock");
+        let mut kept = Vec::new();
+        for (round, mode) in [0o755, 0o700, 0o755, 0o700].into_iter().enumerate() {
+            fs::set_permissions(folder.path(), Permissions::from_mode(mode)).expect("it is ours");
+            let (listener, file) = bind(&path).expect("binds");
+            drop(listener);
+            kept.push(file);
+            assert_eq!(entries(), 1000 - (round + 1) + 1);
+        }
     }
 
     #[test]
