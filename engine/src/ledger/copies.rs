@@ -4,7 +4,7 @@ use super::block::{BODY_BYTES, Body};
 use super::copy::{Acknowledged, Copier, Lines};
 use super::counters::{Counters, slot_blocks};
 use super::disk::Folder;
-use super::header::Header;
+use super::header::{Chosen, Header};
 use super::opening::Damage;
 use super::{BootId, LedgerError};
 use crate::runtime::{Instant, UnixNanos};
@@ -16,6 +16,8 @@ pub(super) struct Copies {
     pub(super) counters: Counters,
     /// The last one that the disk acknowledged.
     pub(super) header: Header,
+    /// Its other copy was damaged when it was read.
+    header_damaged: bool,
     copier: Copier,
 }
 
@@ -38,10 +40,11 @@ impl Copies {
                 Counters::create(folder, &header)?
             }
         };
-        let header = counters.read_header()?;
+        let Chosen { header, damaged } = counters.read_header()?;
         counters.check_size(&header)?;
         counters.check_slots(&header, slots)?;
-        Ok((Self { counters, header, copier: Copier::new(slots) }, created))
+        let copier = Copier::new(slots);
+        Ok((Self { counters, header, header_damaged: damaged, copier }, created))
     }
 
     /// Reads every block: for the copier, and for `restore`, which gets the newest copy of each
@@ -54,7 +57,8 @@ impl Copies {
     ) -> Result<Damage, LedgerError> {
         let Self { counters, header, .. } = self;
         let slots = usize::try_from(header.slots).unwrap_or(usize::MAX);
-        let (mut copier, mut damage) = (Copier::new(slots), Damage::default());
+        let mut copier = Copier::new(slots);
+        let mut damage = Damage { header: self.header_damaged, ..Damage::default() };
         let mut body = [0; BODY_BYTES];
         for block in 0..slot_blocks(slots) * 2 {
             let newest = counters.read_block(&header.identity, block, &mut body)?;
@@ -75,8 +79,10 @@ impl Copies {
 
     /// What another process has done since is read anew.
     pub(super) fn read_again(&mut self, acknowledged: u64) -> Result<(), LedgerError> {
-        let Header { generation, tally, .. } = self.counters.read_header()?;
+        let Chosen { header, damaged } = self.counters.read_header()?;
+        let Header { generation, tally, .. } = header;
         self.header = Header { generation, tally, ..self.header };
+        self.header_damaged = damaged;
         self.read(acknowledged, |_, _| ()).map(drop)
     }
 
@@ -97,7 +103,7 @@ impl Copies {
         wall: UnixNanos,
         announce: impl Fn(u64),
     ) -> Result<bool, LedgerError> {
-        let Self { counters, header, copier } = self;
+        let Self { counters, header, copier, .. } = self;
         let tally = copier.tally();
         let next = || announced(Header { tally, ..header.next(wall) }, &announce);
         copier.step(lines, counters, SLICE_BLOCKS, next)
@@ -110,7 +116,7 @@ impl Copies {
         wall: UnixNanos,
         announce: impl Fn(u64),
     ) -> Result<Acknowledged, LedgerError> {
-        let Self { counters, header, copier } = self;
+        let Self { counters, header, copier, .. } = self;
         let tally = copier.tally();
         let next = || announced(Header { tally, ..header.next(wall) }, &announce);
         let (acknowledged, written) = copier.finish(lines, counters, next)?;

@@ -8,7 +8,7 @@ use super::block::{
     self, BLOCK_LINES, BODY_BYTES, Body, Found, Label, Place, RECORD_BYTES, Record,
 };
 use super::disk::{DiskFile, Folder};
-use super::header::{Header, HeaderFault, PAGE_BYTES};
+use super::header::{Chosen, Header, HeaderFault, PAGE_BYTES};
 use super::{Identity, LedgerError};
 use crate::slots::GROUP_SLOTS;
 
@@ -62,7 +62,7 @@ impl Counters {
         &self.path
     }
 
-    pub(super) fn read_header(&self) -> Result<Header, LedgerError> {
+    pub(super) fn read_header(&self) -> Result<Chosen, LedgerError> {
         let mut page = [0; PAGE_BYTES];
         // A file cut short reads as zeros.
         self.file.read_at(&mut page, 0).map_err(|source| self.failed("read", source))?;

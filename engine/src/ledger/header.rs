@@ -59,6 +59,15 @@ pub(super) struct Tally {
     pub(super) revisions: u64,
 }
 
+/// The newest header that can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Chosen {
+    pub(super) header: Header,
+    /// The other copy cannot be read, and may have been the newer one: what the disk had since is
+    /// not in this one's tally.
+    pub(super) damaged: bool,
+}
+
 /// Why a page holds no usable header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HeaderFault {
@@ -100,6 +109,11 @@ impl Header {
         Self { generation: self.generation.wrapping_add(1), written_at, ..*self }
     }
 
+    /// The other copy of a header that was written to one place only: older, and otherwise the same.
+    pub(super) const fn before(&self) -> Self {
+        Self { generation: self.generation.saturating_sub(1), ..*self }
+    }
+
     /// Where this header goes: in the place of the older copy.
     pub(super) const fn copy_at(&self) -> usize {
         COPIES_AT[if self.generation.is_multiple_of(2) { 0 } else { 1 }]
@@ -127,16 +141,21 @@ impl Header {
         bytes
     }
 
-    /// The header that holds, of the two in a page. A page cut short counts as zeros.
-    pub(super) fn choose(page: &[u8]) -> Result<Self, HeaderFault> {
-        let mut whole = [0; PAGE_BYTES];
-        let length = page.len().min(PAGE_BYTES);
-        whole[..length].copy_from_slice(&page[..length]);
-        let [first, second] = COPIES_AT.map(|at| decode(&whole[at..at + COPY_BYTES]));
-        match (first, second) {
-            (Ok(first), Ok(second)) if second.generation > first.generation => Ok(second),
-            (Ok(header), _) | (_, Ok(header)) => Ok(header),
-            (Err(first), Err(second)) => Err(worse(first, second)),
+    /// The header that holds, of the two in a page.
+    pub(super) fn choose(page: &[u8; PAGE_BYTES]) -> Result<Chosen, HeaderFault> {
+        let copies = COPIES_AT.map(|at| &page[at..at + COPY_BYTES]);
+        let alone = |header: Self, other: &[u8]| {
+            let never_written = header.generation == 0 && other.iter().all(|&byte| byte == 0);
+            Chosen { header, damaged: !never_written }
+        };
+        match copies.map(decode) {
+            [Ok(first), Ok(second)] => {
+                let header = if second.generation > first.generation { second } else { first };
+                Ok(Chosen { header, damaged: false })
+            }
+            [Ok(first), Err(_)] => Ok(alone(first, copies[1])),
+            [Err(_), Ok(second)] => Ok(alone(second, copies[0])),
+            [Err(first), Err(second)] => Err(worse(first, second)),
         }
     }
 }

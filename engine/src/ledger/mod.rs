@@ -134,7 +134,7 @@ impl Ledger {
         let path = dir.join(counters::NAME);
         let counters =
             Counters::open(&real_folder(dir)?)?.ok_or(LedgerError::NotALedger { path })?;
-        let header = counters.read_header()?;
+        let header = counters.read_header()?.header;
         counters.check_size(&header)?;
         counters.check_slots(&header, slots)
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::block::{BLOCK_LINES, BODY_BYTES, LINE_BYTES, Place, RECORD_BYTES};
 use super::counters::{Counters, NAME, slot_blocks};
 use super::disk::RealFolder;
-use super::header::Header;
+use super::header::{Chosen, Header};
 use super::live::{self, LiveTable, Search};
 use super::opening::Damage;
 use super::{LedgerError, files};
@@ -41,9 +41,10 @@ impl Verified {
 /// # Errors
 /// Whatever would keep an engine from opening them.
 pub fn verify(dir: &Path) -> Result<Verified, LedgerError> {
-    let (counters, header) = open(dir)?;
+    let (counters, Chosen { header, damaged }) = open_whole(dir)?;
     let slots = usize::try_from(header.slots).unwrap_or(usize::MAX);
-    let (mut damage, mut blocks, mut revisions) = (Damage::default(), 0, 0_u64);
+    let (mut blocks, mut revisions) = (0, 0_u64);
+    let mut damage = Damage { header: damaged, ..Damage::default() };
     let mut body = [0; BODY_BYTES];
     for block in 0..slot_blocks(slots) * 2 {
         let mut newest = counters.read_block(&header.identity, block, &mut body)?;
@@ -68,7 +69,7 @@ pub fn verify(dir: &Path) -> Result<Verified, LedgerError> {
     Ok(Verified { slots, clean, generation, written_at, blocks, damage, live_table })
 }
 
-/// How often a block is looked at again that an engine may be writing.
+/// How often a header or a block is looked at again that an engine may be writing.
 const LOOKS: usize = 100;
 
 fn has_live_table(dir: &Path, header: &Header) -> bool {
@@ -132,7 +133,10 @@ pub fn backup(dir: &Path, to: &Path) -> Result<(), LedgerError> {
     }
     let folder = RealFolder::new(to).map_err(|source| LedgerError::io("create", to, source))?;
     let target = Counters::create(&folder, &header)?;
-    let copied = copy_blocks(&counters, &header, &target).and_then(|()| target.sync());
+    let copied = target
+        .write_header(&header.before())
+        .and_then(|()| copy_blocks(&counters, &header, &target))
+        .and_then(|()| target.sync());
     if copied.is_err() {
         // Half a backup is none; the first error is the one to tell.
         let _ = fs::remove_file(&there);
@@ -153,6 +157,19 @@ fn copy_blocks(from: &Counters, header: &Header, to: &Counters) -> Result<(), Le
     Ok(())
 }
 
+/// The counters of the ledger in `dir`, and what there is of its header.
+fn open_whole(dir: &Path) -> Result<(Counters, Chosen), LedgerError> {
+    let (counters, _) = open(dir)?;
+    let mut chosen = counters.read_header()?;
+    for _ in 0..LOOKS {
+        if !chosen.damaged {
+            break;
+        }
+        chosen = counters.read_header()?;
+    }
+    Ok((counters, chosen))
+}
+
 fn open(dir: &Path) -> Result<(Counters, Header), LedgerError> {
     let path = dir.join(NAME);
     let missing = || LedgerError::io("open", &path, io::ErrorKind::NotFound.into());
@@ -161,7 +178,7 @@ fn open(dir: &Path) -> Result<(Counters, Header), LedgerError> {
     }
     let folder = RealFolder::new(dir).map_err(|source| LedgerError::io("open", dir, source))?;
     let counters = Counters::open(&folder)?.ok_or_else(missing)?;
-    let header = counters.read_header()?;
+    let header = counters.read_header()?.header;
     counters.check_size(&header)?;
     Ok((counters, header))
 }

@@ -43,6 +43,9 @@ pub struct Damage {
     /// How many rounds of copies the newest ones are behind, added up over all blocks. Without any
     /// of the above it says that copies are gone without a trace.
     pub older: u64,
+    /// One of the header's two copies is torn or damaged. If it was the newer one, the other knows
+    /// nothing of the last rounds, and `lost` and `older` may be too low.
+    pub header: bool,
 }
 
 impl Damage {
@@ -95,6 +98,9 @@ impl Opening {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.header {
+            f.write_str("a copy of the header is torn or damaged; ")?;
+        }
         write!(f, "{} blocks of counters have a torn or damaged copy", self.blocks)?;
         if !self.named.is_empty() {
             let names: Vec<_> = self.named.iter().map(u64::to_string).collect();

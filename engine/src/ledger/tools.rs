@@ -69,9 +69,10 @@ impl std::fmt::Display for Soundness {
             f.write_str("in order: ")?;
         } else {
             let damage = &counters.damage;
+            let header = if damage.header { "the header and " } else { "" };
             write!(
                 f,
-                "damaged: {} blocks of the counters have a bad copy, {} have none left, and copies \
+                "damaged: {header}{} blocks of the counters have a bad copy, {} have none left, and copies \
                  are {} rounds behind; ",
                 damage.blocks, damage.lost, damage.older
             )?;

@@ -56,6 +56,35 @@ fn inflict(disk: &SimDisk, harm: &Harm) {
     done.expect("it is there");
 }
 
+/// Opens a ledger that was used and then harmed.
+fn open_harmed(seed: u64, rounds: u64, harms: &[Harm]) {
+    let (disk, mut shelf) = closed(seed, rounds);
+    let path = disk.root().path().join("counters");
+    for harm in harms {
+        let bytes = disk.contents(&path).expect("it is there").len();
+        if bytes == PAGE_BYTES + 8 * RECORD_BYTES {
+            inflict(&disk, harm);
+        }
+    }
+    match shelf::open(&disk) {
+        Ok((_, damage, found)) => {
+            assert!(!shelf.misses(&found) || damage != Damage::default(), "nothing is said");
+            shelf.recover(&found, false, "damaged");
+        }
+        Err(error) => {
+            let refused = matches!(
+                error,
+                LedgerError::NotALedger { .. }
+                    | LedgerError::OtherVersion { .. }
+                    | LedgerError::OtherLayout { .. }
+                    | LedgerError::Damaged { .. }
+                    | LedgerError::WrongSize { .. }
+            );
+            assert!(refused, "{error}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -63,33 +92,15 @@ proptest! {
     fn damage_is_reported_and_never_trusted(
         seed in 1..1_000_u64, rounds in 1..5_u64, harms in prop::collection::vec(harm(), 1..4),
     ) {
-        let (disk, mut shelf) = closed(seed, rounds);
-        harms.iter().for_each(|harm| {
-            let path = disk.root().path().join("counters");
-            let bytes = disk.contents(&path).expect("it is there").len();
-            if bytes == PAGE_BYTES + 8 * RECORD_BYTES {
-                inflict(&disk, harm);
-            }
-        });
-        match shelf::open(&disk) {
-            Ok((_, damage, found)) => {
-                let missing = shelf.misses(&found);
-                prop_assert!(!missing || damage != Damage::default(), "nothing is said");
-                shelf.recover(&found, false, "damaged");
-            }
-            Err(error) => {
-                let refused = matches!(
-                    error,
-                    LedgerError::NotALedger { .. }
-                        | LedgerError::OtherVersion { .. }
-                        | LedgerError::OtherLayout { .. }
-                        | LedgerError::Damaged { .. }
-                        | LedgerError::WrongSize { .. }
-                );
-                prop_assert!(refused, "{error}");
-            }
-        }
+        open_harmed(seed, rounds, &harms);
     }
+}
+
+/// The only copy of a block is gone, and with the newer header what it said of that.
+#[test]
+fn a_lost_block_is_reported_though_the_header_that_counted_it_is_lost_too() {
+    let second_place_of_block_2 = Harm::Zero(PAGE_BYTES + 5 * RECORD_BYTES, RECORD_BYTES);
+    open_harmed(36, 1, &[second_place_of_block_2, Harm::Zero(1862, 187)]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use tempfile::{TempDir, tempdir};
 use weir_protocol::limit::meter::Meter;
 
-use super::header::{Header, PAGE_BYTES};
+use super::header::{Chosen, Header, PAGE_BYTES};
 use super::journal::Report;
 use super::*;
 use crate::slots::{Charge, Policy, SLOT_BYTES, SubjectHash};
@@ -45,7 +45,7 @@ fn live_path(dir: &Path) -> PathBuf {
 fn header_of(dir: &Path) -> Header {
     let folder = RealFolder::new(dir).expect("it is there");
     let counters = Counters::open(&folder).expect("it opens").expect("it is there");
-    counters.read_header().expect("it is sound")
+    counters.read_header().expect("it is sound").header
 }
 
 fn refused(dir: &Path) -> String {
@@ -98,7 +98,7 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let folder = RealFolder::new(self.path()).expect("it is there");
         if let Ok(Some(counters)) = Counters::open(&folder)
-            && let Ok(Header { identity, .. }) = counters.read_header()
+            && let Ok(Chosen { header: Header { identity, .. }, .. }) = counters.read_header()
         {
             let _ = fs::remove_file(live::tmpfs_path(Path::new("/dev/shm"), &identity));
         }
@@ -230,7 +230,7 @@ fn time_goes_on_within_a_boot_and_across_boots() {
 fn open_in_boot(dir: &Path, last_boot: BootId, wall_ns: u64, now: Instant) -> Ledger {
     let folder = RealFolder::new(dir).expect("it is there");
     let counters = Counters::open(&folder).expect("it opens").expect("it is there");
-    let header = counters.read_header().expect("it is sound");
+    let header = counters.read_header().expect("it is sound").header;
     counters.write_header(&Header { boot_id: last_boot, ..header }).expect("it can be written");
     Ledger::open(dir, &settings(), UnixNanos(wall_ns), now).expect("the same ledger")
 }
@@ -301,6 +301,8 @@ fn a_header_cut_short_leaves_the_other() {
         forge(folder.path(), damaged + 70, b"torn");
         let ledger = open(folder.path()).expect("one copy is enough");
         assert_eq!(remaining(&ledger, NOW), 600, "{damaged}");
+        let told = Damage { header: true, ..Damage::default() };
+        assert_eq!(ledger.opening().damage, told, "{damaged}");
         ledger.close(WALL).expect("a clean end");
         // The damaged copy was the next to be written.
         forge(folder.path(), 2048 - damaged + 70, b"torn");

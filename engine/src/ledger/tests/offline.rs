@@ -25,6 +25,7 @@ fn a_running_ledger_is_verified_dumped_and_backed_up() {
 
     let restored = open(&to).expect("a ledger");
     assert_eq!((restored.opening().clean, remaining(&restored, NOW)), (false, 900));
+    assert_eq!(restored.opening().damage, Damage::default());
     restored.close(WALL).expect("a clean end");
     let mut lines = Vec::new();
     dump(&to, &mut lines).expect("memory takes it");
@@ -49,6 +50,12 @@ fn damage_is_found_without_changing_anything() {
     assert!(!found.is_sound());
     assert_eq!((found.damage.blocks, &*found.damage.named, found.damage.lost), (1, &[0][..], 1));
     assert!(before == fs::read(folder.path().join("counters")).expect("it is there"));
+    for (at, other) in [(0, 2048), (2048, 0)] {
+        let whole = fs::read(folder.path().join("counters")).expect("it is there");
+        forge(folder.path(), at + 30, b"xyz");
+        assert!(verify(folder.path()).expect("the other is sound").damage.header, "{other}");
+        forge(folder.path(), 0, &whole[..PAGE_BYTES]);
+    }
     for at in [0, 2048] {
         forge(folder.path(), at + 30, b"xyz");
     }
