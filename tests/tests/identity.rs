@@ -11,6 +11,7 @@ on_both_runtimes!(
     a_route_of_some_tiers_is_403_for_others,
     no_spelling_of_a_path_walks_around_its_route,
     secrets_come_from_the_environment,
+    a_limit_by_claim_counts_all_who_have_the_same,
 );
 
 const SECRET: &str = "a-secret-of-more-than-32-bytes-for-tests";
@@ -240,4 +241,39 @@ fn secrets_come_from_the_environment(runtime: Runtime) {
     let finished = setup.launch().env("EVES_KEY", "eve-0123456789abcdef").refused(|_| {});
     assert!(!finished.status.success());
     assert!(finished.stderr.contains("JWT_SECRET is not set"), "{}", finished.stderr);
+}
+
+fn a_limit_by_claim_counts_all_who_have_the_same(runtime: Runtime) {
+    let backend = Backend::text("ok");
+    let weir = Setup::before(runtime, &backend)
+        .tables(CALLERS)
+        .tables("[[limit]]\nname = \"org\"\nkey = \"claim:org\"\nrate = \"2/366d\"")
+        .route("path = \"/*\"\nauth = \"any\"\nlimits = [\"org\"]")
+        .start();
+    let mut client = Client::connect(weir.address("main"));
+    let mut ask = |user: &str, org: Value| {
+        let mut claims = but("org", org);
+        claims["sub"] = user.into();
+        let (name, value) = bearer(&hs256(&claims, SECRET));
+        let answer = client.get("/", &[(name, &value)]);
+        (answer.status, answer.get("x-ratelimit-remaining").map(str::to_owned))
+    };
+    let counted = |left: &str| (200, Some(left.to_owned()));
+    assert_eq!(ask("tom", "acme".into()), counted("1"));
+    assert_eq!(ask("una", "acme".into()), counted("0"));
+    assert_eq!(ask("vic", "acme".into()).0, 429);
+    assert_eq!(ask("vic", "other".into()), counted("1"));
+    // A whole number is its digits, a boolean its word.
+    assert_eq!((ask("tom", 7.into()), ask("una", "7".into())), (counted("1"), counted("0")));
+    assert_eq!((ask("tom", true.into()), ask("una", "true".into())), (counted("1"), counted("0")));
+    // Anything else is no name of anybody.
+    for org in [Value::Null, json!(1.5), json!(["acme"]), json!({ "id": "acme" })] {
+        for _ in 0..3 {
+            assert_eq!(ask("tom", org.clone()), (200, None), "{org}");
+        }
+    }
+    // Nor has a caller by key any claims.
+    for _ in 0..3 {
+        assert_eq!(client.get("/", &[("X-API-Key", "ann-0123456789abcdef")]).status, 200);
+    }
 }
