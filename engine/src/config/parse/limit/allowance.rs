@@ -1,6 +1,9 @@
 //! How much a limit allows: `algorithm`, `rate`, `burst`, `max`, `overrides`.
 
+use std::net::IpAddr;
 use std::time::Duration;
+
+use weir_protocol::limit::in_flight;
 
 use super::super::super::document::Table;
 use super::super::super::fault::Quoted;
@@ -9,8 +12,8 @@ use super::super::super::node::Node;
 use super::super::super::scalar;
 use super::super::super::{Allowance, LimitKey, LimitRate, Override, Rate, Tier};
 
-/// Requests at the same time, as many as anybody has connections.
-const CONCURRENCY_MAX: u64 = 1 << 32;
+/// What the counter holds, which is more than anybody has connections.
+const CONCURRENCY_MAX: u64 = in_flight::LIMIT_MAX as u64;
 const OVERRIDE_BYTES_MAX: usize = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,9 +153,19 @@ impl<'t> Reader<'t> {
                 node.fault(format_args!("names have 1 to {OVERRIDE_BYTES_MAX} bytes"));
             }
             let only_address = key.is_some_and(|key| key == [LimitKey::Address]);
-            if only_address && name.parse::<std::net::IpAddr>().is_err() {
+            if only_address && name.parse::<IpAddr>().is_err() {
                 let name = Quoted(name);
                 node.fault(format_args!("{name} is no IP address, which this limit counts by"));
+            }
+            let counted_with = overrides.iter().find(|other: &&Override| {
+                key.is_some_and(|key| key.contains(&LimitKey::Address))
+                    && is_counted_with(&other.name, name)
+            });
+            if let Some(other) = counted_with {
+                let (name, other) = (Quoted(name), Quoted(&other.name));
+                node.fault(format_args!(
+                    "{name} is counted together with {other}, as IPv6 is by its /64; remove one"
+                ));
             }
             if let Some(allowance) = self.allowance(&node) {
                 overrides.push(Override { name: name.to_owned(), allowance });
@@ -210,4 +223,14 @@ impl<'t> Reader<'t> {
 /// Reports an allowance that no counter can hold.
 fn fits(node: &Node<'_>, allowance: &Allowance) -> bool {
     allowance.meter().inspect_err(|error| node.fault(error)).is_ok()
+}
+
+/// Whether limits take two addresses for one.
+fn is_counted_with(one: &str, other: &str) -> bool {
+    let addresses = (one.parse::<IpAddr>(), other.parse::<IpAddr>());
+    let (Ok(one), Ok(other)) = addresses else { return false };
+    match (one.to_canonical(), other.to_canonical()) {
+        (IpAddr::V6(one), IpAddr::V6(other)) => one.segments()[..4] == other.segments()[..4],
+        (one, other) => one == other,
+    }
 }

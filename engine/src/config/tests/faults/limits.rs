@@ -145,3 +145,22 @@ fn costs() {
          say"
     );
 }
+
+#[test]
+fn overrides_that_limits_take_for_one() {
+    for (one, other, is_fault) in [
+        ("2001:db8::1", "2001:db8::2:0:0:1", true),
+        ("2001:db8::1", "2001:db8:0:1::1", false),
+        ("::ffff:192.0.2.1", "192.0.2.1", true),
+        ("192.0.2.1", "192.0.2.2", false),
+    ] {
+        let text = format!(
+            "[[limit]]\nname = \"a\"\nkey = \"address\"\nrate = \"5/1m\"\n\
+             overrides = {{ \"{one}\" = \"9/1m\", \"{other}\" = \"10/1m\" }}"
+        );
+        let faults = parse_with_least(&text).map_err(|faults| faults.to_string());
+        let told = faults.err().unwrap_or_default();
+        let expected = "is counted together with";
+        assert_eq!(told.contains(expected), is_fault, "{one}, {other}: {told}");
+    }
+}
