@@ -35,6 +35,15 @@ pub fn poll<T>(limit: Duration, mut attempt: impl FnMut() -> Option<T>) -> Optio
     }
 }
 
+/// Lets `time` pass, as a client does that was told to come back later. Not for waiting until
+/// something has happened.
+pub fn as_told(time: Duration) {
+    let deadline = Deadline::after(time);
+    while let Some(left) = deadline.remaining() {
+        std::thread::park_timeout(left);
+    }
+}
+
 /// Waits until `condition` holds.
 ///
 /// # Panics

@@ -203,8 +203,7 @@ fn who_waits_as_told_is_not_banned_and_who_does_not_is(runtime: Runtime) {
             refusals += 1;
             let told: u64 = answer.get("retry-after").expect("told").parse().expect("seconds");
             assert!(told <= 1, "told {told}, after {refusals} refusals");
-            // What a client does who obeys.
-            std::thread::sleep(std::time::Duration::from_secs(told));
+            wait::as_told(std::time::Duration::from_secs(told));
         }
     }
     assert_eq!(weir.metric("weir_limit_banned_total"), 0);
