@@ -1,6 +1,7 @@
 //! What a backtest found, for people and for programs.
 
 use std::fmt::{self, Write as _};
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -180,11 +181,12 @@ impl Report {
         worst.truncate(top);
         worst.sort_by_key(|(minute, _)| **minute);
         if !worst.is_empty() {
-            writeln!(out, "\nrefused in the minute from (Unix seconds)")?;
+            writeln!(out, "\nrefused in the minute from")?;
         }
         for (minute, counts) in worst {
             let (fact, would) = (counts.refused, counts.would_refuse);
-            writeln!(out, "  {:<38} {fact:>12} {would:>12}", minute * 60)?;
+            let from = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(minute * 60));
+            writeln!(out, "  {from:<38} {fact:>12} {would:>12}")?;
         }
         Ok(())
     }
