@@ -101,7 +101,8 @@ impl Live {
         by_tmpfs().or_else(by_file)
     }
 
-    /// A new one, free slots only, in the place of whatever had its name.
+    /// A new one, free slots only, in the place of whatever had its name; nobody's until
+    /// [`Live::vouch`].
     pub(super) fn make(search: &Search<'_>) -> Result<Self, LedgerError> {
         let (tmpfs, file) = (search.tmpfs_path(), search.file_path());
         let reason = match search.choice {
@@ -177,8 +178,18 @@ impl Live {
 
     /// Takes its name away: what it counted is in `counters`.
     pub(super) fn remove(&self) -> Result<(), LedgerError> {
-        let removed = fs::remove_file(&self.path);
-        removed.map_err(|source| LedgerError::io("remove", &self.path, source))
+        match fs::remove_file(&self.path) {
+            // Somebody was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(|source| LedgerError::io("remove", &self.path, source)),
+        }
+    }
+
+    /// Lets later processes take it up, from now on: it has all that `counters` has, of which
+    /// `header` is the newest. One that was left behind before is as empty as it was made.
+    pub(super) fn vouch(&self, boot_id: &BootId, header: &Header) -> Result<(), LedgerError> {
+        let written = self.file.write_all_at(&encode(boot_id, header), 0);
+        written.map_err(|source| LedgerError::io("write", &self.path, source))
     }
 }
 
@@ -310,8 +321,6 @@ fn remove_left(path: &Path) -> io::Result<()> {
 fn fill(file: &File, search: &Search<'_>) -> io::Result<MmapRaw> {
     file.try_lock().map_err(io::Error::from)?;
     reserve(file, search.bytes())?;
-    // Last: until then it is nobody's.
-    file.write_all_at(&encode(&search.boot_id, search.header), 0)?;
     map(file)
 }
 

@@ -172,6 +172,10 @@ impl Ledger {
             round: None,
         };
         ledger.mark(false, wall)?;
+        if origin != Origin::LiveTable {
+            // Last: a kill before this leaves a table that lacks what the copies have.
+            ledger.live.vouch(&boot_id, &ledger.copies.header)?;
+        }
         Ok(ledger)
     }
 }

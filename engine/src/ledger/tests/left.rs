@@ -174,3 +174,32 @@ fn a_successor_takes_it_up_and_a_predecessor_has_it_back() {
     successor.close(WALL).expect("a clean end");
     check(&folder, Origin::Copies, 700);
 }
+
+#[test]
+fn a_kill_while_copies_are_read_into_a_new_table_loses_nothing() {
+    let folder = folder();
+    let ledger = open(folder.path()).expect("a new ledger");
+    charge(&ledger.table(), 100);
+    ledger.close(WALL).expect("a clean end");
+    let (header, settings) = (header_of(folder.path()), settings());
+    let search = live::Search {
+        dir: folder.path(),
+        shared_memory: &settings.shared_memory,
+        choice: settings.live_table,
+        boot_id: files::boot_id(),
+        header: &header,
+    };
+    // What there is of it by then.
+    drop(Live::make(&search).expect("there is room"));
+    check(&folder, Origin::Copies, 900);
+    check(&folder, Origin::LiveTable, 900);
+}
+
+#[test]
+fn one_that_somebody_has_taken_away_is_no_obstacle_to_an_end() {
+    let folder = killed();
+    let ledger = open(folder.path()).expect("the same ledger");
+    fs::remove_file(live_path(folder.path())).expect("it is there");
+    ledger.close(WALL).expect("the counts are on the disk");
+    check(&folder, Origin::Copies, 800);
+}
