@@ -106,6 +106,10 @@ fn counts_outlive_kills_on_a_full_disk(runtime: Runtime) {
     });
     assert_eq!(weir.metric("weir_ledger_failing"), 0);
     wait::until("the log says so", || weir.process().stderr().contains("access log: cannot write"));
+    let block = ["bans", "add", "--key", "ann"];
+    let refused = weir.ctl(&block);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("is full"), "{refused:?}");
     let mut before = counted(&weir);
     for _ in 0..2 {
         weir.kill();
@@ -126,5 +130,7 @@ fn counts_outlive_kills_on_a_full_disk(runtime: Runtime) {
         counted(&weir);
         length() > full
     });
+    let made = weir.ctl(&block);
+    assert!(made.status.success(), "without a restart: {made:?}");
     assert!(weir.terminate().status.success());
 }
