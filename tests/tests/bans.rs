@@ -103,6 +103,8 @@ fn who_does_not_wait_is_banned_and_nobody_else_of_the_address(runtime: Runtime) 
     assert_banned(&weir, "/", ANN);
     assert_eq!(weir.metric("weir_limit_refused_total{limit=\"key\"}"), 3);
     assert_eq!((weir.metric("weir_bans"), weir.metric("weir_bans_total")), (1, 1));
+    assert_eq!(weir.metric("weir_slots_live"), 1);
+    assert!(weir.metric("weir_slots_oldest_seconds") > 0);
     assert_eq!(backend.requests(), 1);
     // From the same address: another key, which has its own allowance, and nobody at all.
     assert_eq!((ask(&weir, "/", BOB).status, ask(&weir, "/key", BOB).status), (200, 200));

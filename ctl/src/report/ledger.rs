@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use weir_protocol::control::LedgerStatus;
 
-use super::{bytes, one_line};
+use super::{bytes, duration, one_line};
 
 pub(super) fn status(status: &LedgerStatus) -> String {
     let failures = |count: u64| match count {
@@ -23,7 +23,7 @@ pub(super) fn status(status: &LedgerStatus) -> String {
     let facts = [
         ("ledger", status.folder.clone()),
         ("live table", status.live_table.clone()),
-        ("slots", format!("{} of {} used", status.slots_used, status.slots_capacity)),
+        ("slots", slots(status)),
         ("on disk", format!("as of {synced} ms ago{}{state}", failures(status.sync_failures))),
         ("journal", journal),
     ];
@@ -32,4 +32,13 @@ pub(super) fn status(status: &LedgerStatus) -> String {
         let _ = writeln!(out, "{name:<10} {}", one_line(&value));
     }
     out
+}
+
+fn slots(status: &LedgerStatus) -> String {
+    let LedgerStatus { slots_used, slots_capacity, slots_live, slots_oldest_s, .. } = status;
+    let mut text = format!("{slots_used} of {slots_capacity} used, {slots_live} live");
+    if let Some(seconds) = slots_oldest_s {
+        let _ = write!(text, ", the oldest for {}", duration(*seconds));
+    }
+    text
 }

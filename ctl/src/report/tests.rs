@@ -243,6 +243,8 @@ fn the_ledger_reads_so() {
         live_table: "tmpfs".to_owned(),
         slots_used: 3,
         slots_capacity: 64,
+        slots_live: 2,
+        slots_oldest_s: Some(3_660),
         synced_ms_ago: 400,
         sync_failures: 1,
         failing: true,
@@ -254,7 +256,7 @@ fn the_ledger_reads_so() {
     let expected = "\
 ledger     /var/lib/weir
 live table tmpfs
-slots      3 of 64 used
+slots      3 of 64 used, 2 live, the oldest for 1 h 1 min
 on disk    as of 400 ms ago, 1 failures, which fails now
 journal    2 segments; 9 records, 2.0 KiB since the start
 ";

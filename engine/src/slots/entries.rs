@@ -10,6 +10,7 @@ use super::heap::BLOCK_SLOTS;
 use super::slot::FREE;
 use super::table::SlotTable;
 use super::{Policy, SubjectHash};
+use crate::runtime::Instant;
 
 /// A key's counter under one limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,15 @@ pub struct Occupancy {
     pub capacity: usize,
     /// [`Charge::TableFull`](super::Charge::TableFull) answers since the table was opened.
     pub full_answers: u64,
+}
+
+/// What of a table cannot be given to other keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Live {
+    /// Slots in which something counts, or is remembered against a key.
+    pub slots: usize,
+    /// For how long something has counted in the oldest of them that can tell.
+    pub oldest_ns: Option<u64>,
 }
 
 impl SlotTable {
@@ -71,6 +81,23 @@ impl SlotTable {
             capacity: self.memory.slots().len(),
             full_answers: self.full_answers.load(Ordering::Relaxed),
         }
+    }
+
+    /// Looks at the slots of touched blocks, each as of one owner: for the control plane, never for
+    /// a shard.
+    pub fn live(&self, now: Instant) -> Live {
+        let now = self.moment(now);
+        let mut live = Live::default();
+        for slot in self.touched_slots() {
+            let Some([tag, word, ban, .., shape]) = self.copy_slot(slot) else { continue };
+            let (word, shape) = (Word(word), Shape(shape));
+            let spent = shape.is_expired(word, now) && Ban(ban).is_spent(now.table_ns);
+            if tag != FREE && !spent {
+                live.slots += 1;
+                live.oldest_ns = live.oldest_ns.max(shape.counting_for_ns(word, now));
+            }
+        }
+        live
     }
 
     /// How many slots there are.

@@ -47,7 +47,7 @@ mod tests;
 mod tests_sight;
 
 pub use clock::{TableClock, TableTime};
-pub use entries::{Entry, Occupancy};
+pub use entries::{Entry, Live, Occupancy};
 pub(crate) use groups::GROUP_SLOTS;
 pub use heap::BLOCK_SLOTS;
 pub(crate) use memory::{Mapping, table_bytes};

@@ -35,6 +35,24 @@ fn entries_tell_who_it_is_and_what_was_counted() {
     }
 }
 
+#[test]
+fn live_slots_are_those_that_count_and_the_oldest_is_told() {
+    let table = SlotTable::in_memory(256, SEED);
+    assert_eq!(table.live(at(1_000)), Live::default());
+    let bucket = Meter::bucket(1, 60 * SECOND, 5).expect("within the bounds");
+    let (minute, bucket) = (policy(5, 60), Policy::new("bucket", bucket));
+    charge(&table, key(&table, 1), &bucket, at(1_000), 5);
+    assert_eq!(table.live(at(1_001)), Live { slots: 1, oldest_ns: None });
+    // A window is cut at multiples of its length: 1020, 1080, 1140.
+    charge(&table, key(&table, 2), &minute, at(1_030), 1);
+    charge(&table, key(&table, 3), &minute, at(1_090), 1);
+    assert_eq!(table.live(at(1_100)), Live { slots: 3, oldest_ns: Some(80 * SECOND) });
+    // The first of the two has expired; the bucket fills until 1300.
+    assert_eq!(table.live(at(1_145)), Live { slots: 2, oldest_ns: Some(65 * SECOND) });
+    assert_eq!(table.live(at(1_400)), Live::default());
+    assert_eq!(table.occupancy().used, 3);
+}
+
 /// The ledger's way: what was copied out of one table is another's, after a recovery.
 #[test]
 fn copies_make_the_same_table_again() {

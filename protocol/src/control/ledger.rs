@@ -25,6 +25,10 @@ pub struct LedgerStatus {
     pub live_table: String,
     pub slots_used: u64,
     pub slots_capacity: u64,
+    /// Slots in which something counts: they cannot be taken over.
+    pub slots_live: u64,
+    /// For how long something has counted in the oldest of them that can tell.
+    pub slots_oldest_s: Option<u64>,
     /// Age of what a loss of power would leave of the counts.
     pub synced_ms_ago: u64,
     /// Attempts to write counts to the disk that failed.

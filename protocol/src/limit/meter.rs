@@ -312,6 +312,19 @@ impl Shape {
         self.age(word, now) == Some(Age::Expired)
     }
 
+    /// For how long at most something in `word`, not sealed, has counted already, in nanoseconds.
+    /// `None` where nothing counts, or the word does not say since when: that of a bucket is when
+    /// it will be full, and permits have no time.
+    pub fn counting_for_ns(self, word: Word, now: Moment) -> Option<u64> {
+        let meter = self.read_with(1).filter(|meter| !meter.is_expired(word, now))?;
+        match meter {
+            Meter::Window(window) => Some(window::counting_for_ns(word, &window, now.table_ns)),
+            Meter::Strict(strict) => Some(strict::counting_for_ns(word, &strict, now.table_ns)),
+            Meter::Quota(quota) => Some(quota::counting_for_ns(&quota, now.wall_s)),
+            Meter::Bucket(_) | Meter::InFlight(_) => None,
+        }
+    }
+
     /// Whether what is counted ends with the process that counted it: permits do.
     pub const fn dies_with_process(self) -> bool {
         self.0 == Self::new(Self::IN_FLIGHT, 0, 0).0

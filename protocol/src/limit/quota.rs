@@ -159,6 +159,13 @@ const fn pack(number: u64, count: u64) -> Word {
     Word((number & PERIOD_MASK) << COUNT_BITS | count)
 }
 
+/// Since when at most something in a word that is not expired has counted: the beginning of the
+/// period.
+pub(super) const fn counting_for_ns(quota: &Quota, wall_s: u64) -> u64 {
+    let start_s = quota.period.start_s(quota.period.number(wall_s));
+    wall_s.saturating_sub(start_s).saturating_mul(SECOND_NS)
+}
+
 /// A word as it counts in the period in which it is judged.
 #[derive(Clone, Copy)]
 struct View<'a> {

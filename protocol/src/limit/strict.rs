@@ -185,6 +185,15 @@ const fn epoch_of(word: Word) -> u64 {
     word.0 >> COUNTERS_BITS
 }
 
+/// Since when at most something in the word has counted: the beginning of its oldest sub-window that
+/// does.
+pub(super) fn counting_for_ns(word: Word, strict: &Strict, now_ns: u64) -> u64 {
+    let view = View::new(word, strict, now_ns);
+    let back = view.counters.checked_ilog2().map_or(0, |bit| u64::from(bit / strict.width()));
+    let oldest = view.epoch.saturating_sub(back);
+    now_ns.saturating_sub(oldest.saturating_mul(strict.sub_ns))
+}
+
 /// A word shifted to the epoch in which it is judged.
 #[derive(Clone, Copy)]
 struct View<'a> {

@@ -168,6 +168,13 @@ pub fn peek(word: Word, window: &Window, now_ns: u64) -> Allowance {
     Allowance { remaining: view.remaining(), reset_ns: view.reset_ns(now_ns) }
 }
 
+/// Since when at most something in the word has counted: the beginning of its older epoch that does.
+pub(super) fn counting_for_ns(word: Word, window: &Window, now_ns: u64) -> u64 {
+    let view = View::new(word, window, now_ns);
+    let older = view.epoch.saturating_sub(u64::from(view.previous > 0));
+    now_ns.saturating_sub(older.saturating_mul(window.window_ns))
+}
+
 /// A word rotated to the epoch in which it is judged.
 #[derive(Clone, Copy)]
 struct View<'a> {

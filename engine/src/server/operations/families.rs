@@ -39,6 +39,14 @@ impl Engine {
         let bans = Family::new(Kind::Gauge, "weir_bans", "Callers that limits have banned.");
         let bans_set =
             Family::new(Kind::Counter, "weir_bans_total", "How often a limit banned somebody.");
+        let live = self.table.live(os::now());
+        let counting =
+            Family::new(Kind::Gauge, "weir_slots_live", "Slots that cannot be taken over.");
+        let oldest = Family::new(
+            Kind::Gauge,
+            "weir_slots_oldest_seconds",
+            "For how long the oldest live slot has counted, where its algorithm can tell.",
+        );
         let mut families = vec![
             self.blocking.family(),
             bans.with(&[], self.table.live_bans(os::now()) as u64),
@@ -50,6 +58,8 @@ impl Engine {
             stalls,
             used.with(&[], occupancy.used as u64),
             capacity.with(&[], occupancy.capacity as u64),
+            counting.with(&[], live.slots as u64),
+            oldest.with(&[], live.oldest_ns.unwrap_or(0) / 1_000_000_000),
         ];
         families.extend(self.journal.metrics().families());
         families.extend(ledger_families(&self.standing, os::now()));

@@ -27,6 +27,7 @@ impl Engine {
 
     fn ledger_status(&self) -> LedgerStatus {
         let (occupancy, standing) = (self.table.occupancy(), &self.standing);
+        let live = self.table.live(os::now());
         let journal = self.journal.metrics();
         let age_ms = standing.sync_age(os::now()).as_millis();
         LedgerStatus {
@@ -34,6 +35,8 @@ impl Engine {
             live_table: standing.live().to_owned(),
             slots_used: occupancy.used as u64,
             slots_capacity: occupancy.capacity as u64,
+            slots_live: live.slots as u64,
+            slots_oldest_s: live.oldest_ns.map(|ns| ns / 1_000_000_000),
             synced_ms_ago: u64::try_from(age_ms).unwrap_or(u64::MAX),
             sync_failures: standing.failures(),
             failing: standing.is_failing(),

@@ -196,11 +196,33 @@ proptest! {
     }
 
     #[test]
+    fn what_counts_has_done_so_since_its_charge_or_a_step_longer(
+        meter in meters(), charged_ns in any::<u32>(), later in 0..=3_000_u64,
+    ) {
+        // Far from the beginning of the table's time, in which no epoch comes before the first.
+        let charged_ns = 3 * states::step_ns(&meter) + u64::from(charged_ns);
+        let now_ns = charged_ns + states::step_ns(&meter) / 1_000 * later;
+        let word = meter.holding(at(charged_ns), 1);
+        let now = at(now_ns);
+        let has_start = !matches!(meter, Meter::Bucket(_) | Meter::InFlight(_));
+        let counting = meter.shape().counting_for_ns(word, now);
+        prop_assert_eq!(counting.is_some(), has_start && !meter.is_expired(word, now));
+        if let Some(counting_ns) = counting {
+            // Quotas know the second.
+            let elapsed_ns = (now_ns - charged_ns).saturating_sub(1_000_000_000);
+            let most = now_ns - charged_ns + states::step_ns(&meter) * 31 / 30 + 1;
+            prop_assert!((elapsed_ns..=most).contains(&counting_ns), "{counting_ns}");
+        }
+    }
+
+    #[test]
     fn any_shape_can_be_asked(bits in any::<u64>(), low in any::<u16>(), word in 0..u64::MAX) {
         let now = at(1 << 50);
         for shape in [Shape(bits), Shape(bits & (0xFFF << 52) | u64::from(low))] {
             if let Some(age) = shape.age(Word(word), now) {
                 prop_assert_eq!(shape.is_expired(Word(word), now), age == Age::Expired);
+                let counting = shape.counting_for_ns(Word(word), now);
+                prop_assert!(counting.is_none() || age != Age::Expired);
                 prop_assert_eq!(shape.read_with(1).map(|meter| meter.shape()), Some(shape));
             }
         }
@@ -285,4 +307,5 @@ fn shapes_keep_their_numbers() {
     assert_eq!(shape(Meter::quota(7, Period::Month)), (3 << 60) | (1 << 55));
     assert_eq!(shape(Meter::in_flight(7)), 4 << 60);
     assert_eq!(Shape(5 << 60).age(Word(0), at(0)), None);
+    assert_eq!(Shape(5 << 60).counting_for_ns(Word(0), at(0)), None);
 }

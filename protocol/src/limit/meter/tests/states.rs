@@ -51,7 +51,7 @@ pub(super) fn meters() -> impl Strategy<Value = Meter> {
 }
 
 /// What time is cut into.
-fn step_ns(meter: &Meter) -> u64 {
+pub(super) fn step_ns(meter: &Meter) -> u64 {
     match meter {
         Meter::Window(window) => window.window_ns(),
         Meter::Strict(strict) => strict.sub_ns(),
