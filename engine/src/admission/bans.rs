@@ -1,8 +1,11 @@
 //! Who was banned by a limit, whatever is asked for: the limits whose ladders ban are those of the
 //! whole engine, not the route's.
 
+use std::net::IpAddr;
+
 use super::applies::apply;
-use super::{Admission, Facts, Hasher, Refusal};
+use super::subject::NoFields;
+use super::{Admission, Caller, Facts, Hasher, Refusal, Subjects};
 use crate::access::Listing;
 use crate::runtime::Instant;
 use crate::slots::SlotTable;
@@ -16,23 +19,27 @@ pub(crate) struct Banned<'s> {
     pub(crate) left_ns: u64,
 }
 
-/// The ban of a request's address, unless a list allows that by name.
+/// The ban of an address, unless a list allows that by name.
 pub(crate) fn banned_address<'s>(
     snapshot: &'s Snapshot,
     table: &SlotTable,
-    facts: &Facts<'_>,
-    hasher: &Hasher<'_>,
+    subjects: &Subjects,
+    address: IpAddr,
     now: Instant,
 ) -> Option<Banned<'s>> {
     let limits = &snapshot.ban_limits.addresses;
-    if limits.is_empty() {
+    if limits.is_empty() || !table.may_have_bans() {
         return None;
     }
-    let listing = snapshot.config.access.as_ref().map(|list| list.find(facts.address));
+    let listing = snapshot.config.access.as_ref().map(|list| list.find(address));
     if listing == Some(Listing::Allowed) {
         return None;
     }
-    banned(snapshot, table, limits, facts, hasher, now)
+    // These limits count by the address and nothing else: no other fact is looked at.
+    let caller = &Caller::Anonymous;
+    let facts =
+        Facts { route: 0, address, caller, tier: None, certificate: None, fields: &NoFields };
+    banned(snapshot, table, limits, &facts, &Hasher::new(table, subjects), now)
 }
 
 /// The ban of a known caller's key or user.
@@ -64,13 +71,9 @@ fn banned<'s>(
 
 impl<'s> Admission<'s> {
     /// Refuses an address that a limit has banned.
-    pub(super) fn check_banned_address(
-        &self,
-        facts: &Facts<'_>,
-        hasher: &Hasher<'_>,
-        now: Instant,
-    ) -> Result<(), Refusal<'s>> {
-        let banned = banned_address(self.snapshot, self.table, facts, hasher, now);
+    #[inline]
+    pub fn check_banned_address(&self, address: IpAddr, now: Instant) -> Result<(), Refusal<'s>> {
+        let banned = banned_address(self.snapshot, self.table, self.subjects, address, now);
         banned.map_or(Ok(()), |banned| self.refuse_banned(&banned))
     }
 

@@ -161,7 +161,6 @@ impl<'s> Admission<'s> {
         decision.tab.open(request.now, route.cost);
         let hasher = Hasher::new(self.table, self.subjects);
         let facts = request.facts(&Caller::Anonymous, None);
-        self.check_banned_address(&facts, &hasher, request.now)?;
         self.charge_all(Phase::Everybody, &facts, &hasher, decision)?;
         self.charge_all(Phase::Anonymous, &facts, &hasher, decision)
     }
@@ -176,7 +175,6 @@ impl<'s> Admission<'s> {
         decision.tab.open(request.now, route.cost);
         let hasher = Hasher::new(self.table, self.subjects);
         let unknown = request.facts(&Caller::Anonymous, None);
-        self.check_banned_address(&unknown, &hasher, request.now)?;
         self.charge_all(Phase::Everybody, &unknown, &hasher, decision)?;
         let presented = presented(request.head, route.auth);
         let identified = identify(presented, self.snapshot, request.wall);

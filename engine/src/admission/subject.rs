@@ -34,6 +34,15 @@ pub trait Fields {
     fn first(&self, name: &str) -> Option<&[u8]>;
 }
 
+/// Of a request whose head is not looked at.
+pub(super) struct NoFields;
+
+impl Fields for NoFields {
+    fn first(&self, _: &str) -> Option<&[u8]> {
+        None
+    }
+}
+
 impl Fields for RequestHead<'_, '_> {
     fn first(&self, name: &str) -> Option<&[u8]> {
         self.by_name(name)

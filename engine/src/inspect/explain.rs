@@ -109,6 +109,7 @@ impl<'e> Walk<'e> {
         let blocks = self.explainer.blocks;
         let blocked = blocks.and_then(|blocks| blocks.address(self.address));
         self.blocked("block", blocked, &format!("address {}", self.address))?;
+        self.banned(limits.address_ban(self.address).as_ref())?;
         self.whole_server()?;
         let (index, preflight) = self.route(listener)?;
         let route = &snapshot.config.routes[index];
@@ -122,7 +123,6 @@ impl<'e> Walk<'e> {
             certificate: None,
             fields: self.head,
         };
-        self.banned(limits.address_ban(&unknown).as_ref())?;
         self.look(limits, Phase::Everybody, &unknown)?;
         if let Some(cors) = preflight {
             self.look(limits, Phase::Anonymous, &unknown)?;

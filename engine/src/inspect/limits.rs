@@ -1,5 +1,7 @@
 //! A route's limits, for one request that is not charged.
 
+use std::net::IpAddr;
+
 use weir_protocol::control::{AppliedLimit, CounterStatus, Verdict};
 use weir_protocol::limit::meter::{Moment, Outcome};
 
@@ -41,9 +43,9 @@ impl<'e> Limits<'e> {
     }
 
     /// The ban of the request's address.
-    pub(super) fn address_ban(&self, facts: &Facts<'_>) -> Option<Banned<'e>> {
+    pub(super) fn address_ban(&self, address: IpAddr) -> Option<Banned<'e>> {
         let Explainer { snapshot, table, now, .. } = *self.explainer;
-        banned_address(snapshot, table, facts, &self.hasher, now)
+        banned_address(snapshot, table, snapshot.subjects(table), address, now)
     }
 
     /// The ban of the caller's key or user.

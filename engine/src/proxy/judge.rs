@@ -95,7 +95,18 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         let (address, metrics) = (self.origin.address, &self.shard.metrics);
         check_list(self.snapshot.config.access.as_deref(), address, metrics)?;
         let blocked = self.shard.blocks().as_ref().and_then(|blocks| blocks.address(address));
-        check_blocked(blocked, &|| self.shard.runtime.wall(), metrics)
+        check_blocked(blocked, &|| self.shard.runtime.wall(), metrics)?;
+        self.admission().check_banned_address(address, self.started)
+    }
+
+    fn admission(&self) -> Admission<'e> {
+        Admission {
+            snapshot: self.snapshot,
+            subjects: self.snapshot.subjects(),
+            counts: self.snapshot.limit_counts(),
+            table: &self.shard.table,
+            metrics: &self.shard.metrics,
+        }
     }
 
     /// A place for the tunnel before anybody is asked for one.
@@ -140,13 +151,6 @@ impl<'e, R: Runtime> Exchange<'e, R> {
     where
         F: FnOnce(&Admission<'e>, &Request<'_, '_>, &mut Decision<'e>),
     {
-        let admission = Admission {
-            snapshot: self.snapshot,
-            subjects: self.snapshot.subjects(),
-            counts: self.snapshot.limit_counts(),
-            table: &self.shard.table,
-            metrics: &self.shard.metrics,
-        };
         let blocks = self.shard.blocks();
         let request = Request {
             head: self.head,
@@ -157,7 +161,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             now: self.started,
             wall: &|| self.shard.runtime.wall(),
         };
-        how(&admission, &request, decision);
+        how(&self.admission(), &request, decision);
     }
 }
 

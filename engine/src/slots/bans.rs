@@ -103,11 +103,17 @@ impl SlotTable {
         policy: &Policy,
         now: Instant,
     ) -> Option<u64> {
-        // Relaxed: a ban that is being set now may be seen by the next request.
-        if self.heap.banned_groups.load(Ordering::Relaxed) == 0 {
+        if !self.may_have_bans() {
             return None;
         }
         self.groups().banned_for_ns(&self.ask(subject, policy, now))
+    }
+
+    /// Whether anybody may be banned: false while nobody is, for the price of one load.
+    #[inline]
+    pub fn may_have_bans(&self) -> bool {
+        // Relaxed: a ban that is being set now may be seen by the next request.
+        self.heap.banned_groups.load(Ordering::Relaxed) > 0
     }
 
     /// Ends a subject's ban and forgets those before it; false when there was none.
