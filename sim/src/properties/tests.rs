@@ -6,6 +6,8 @@ use crate::scenario::Does;
 use crate::trace::{Outcome, Record, Step};
 use crate::world::{HealthBounds, Left};
 
+mod admission;
+
 const SCENARIO: &str = r#"
 name = "judged"
 duration = "10s"

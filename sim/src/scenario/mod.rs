@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+mod admitted;
 mod load;
 mod schedule;
 mod span;
@@ -16,6 +17,7 @@ mod span;
 mod tests;
 mod trouble;
 
+pub use admitted::{Admitted, Per, Promise};
 pub use load::ScenarioError;
 pub use span::{Quota, Span};
 pub use trouble::{BackendStep, ClientStep, Does, Step, Troubles};
@@ -251,27 +253,6 @@ pub struct Drained {
 #[serde(deny_unknown_fields)]
 pub struct Within {
     pub within: Option<Span>,
-}
-
-/// The requests of some groups of clients, counted together or each client by itself, keep to a
-/// sliding window of `rate`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Admitted {
-    pub clients: Vec<Spanned<String>>,
-    pub rate: Quota,
-    #[serde(default)]
-    pub per: Per,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Per {
-    /// All of them share one allowance, as callers with the same key do.
-    #[default]
-    All,
-    /// Each has its own, as callers by address do.
-    Client,
 }
 
 /// While all backends are well, each gets at least this part of an even share.

@@ -103,6 +103,14 @@ fn faults_are_one_line_with_their_place() {
             "[[expect.no_over_admission]]\nclients = [\"d\"]\nrate = \"1/1s\"",
             "s.toml:11: no [[client]] is called \"d\"",
         ),
+        (
+            "[[expect.no_over_admission]]\nclients = []\nrate = \"1/1s\"\nburst = 2",
+            "only a token_bucket has a burst",
+        ),
+        (
+            "[[expect.no_over_admission]]\nclients = []\nalgorithm = \"concurrency\"",
+            "concurrency has a max",
+        ),
     ];
     for (more, expected) in cases {
         let error = parse(more).expect_err(more);
