@@ -13,6 +13,12 @@ pub(super) trait Deed {
 
     fn to(&self, meter: &Meter, word: Word, now: Moment) -> Step<Self::Answer>;
 
+    /// The same without a lock; `None` when the word counts nothing, so that it takes one.
+    #[inline]
+    fn to_live(&self, meter: &Meter, word: Word, now: Moment) -> Option<Step<Self::Answer>> {
+        (!meter.is_expired(word, now)).then(|| self.to(meter, word, now))
+    }
+
     /// The same, to a word of another shape.
     fn carried(&self, meter: &Meter, shape: Shape, word: Word, now: Moment) -> Step<Self::Answer>;
 }
@@ -33,6 +39,11 @@ impl Deed for Admit {
     #[inline]
     fn to(&self, meter: &Meter, word: Word, now: Moment) -> Step<Charge> {
         step(meter.charge(word, now, self.0))
+    }
+
+    #[inline]
+    fn to_live(&self, meter: &Meter, word: Word, now: Moment) -> Option<Step<Charge>> {
+        meter.charge_live(word, now, self.0).map(step)
     }
 
     fn carried(&self, meter: &Meter, shape: Shape, word: Word, now: Moment) -> Step<Charge> {

@@ -53,17 +53,36 @@ impl<'a, A: Atomic, const G: usize> Groups<'a, A, G> {
         deed: &D,
         name: &dyn Display,
     ) -> Option<D::Answer> {
+        self.run_first(ask, deed).or_else(|| self.run_further(ask, deed, name))
+    }
+
+    /// What nearly always does: the key stands where it is looked for first, and nobody else writes
+    /// at the same moment. `None` says nothing.
+    #[inline]
+    pub(super) fn run_first<D: Deed>(&self, ask: &Ask<'_>, deed: &D) -> Option<D::Answer> {
+        let slot = self.find_first(ask.tag)?;
+        let seen = slot.found_word(ask.tag, ask.policy.shape())?;
+        run_step::<A, D>(slot, seen, ask, deed.to_live(ask.policy.meter(), seen, ask.now)?)
+    }
+
+    #[inline(never)]
+    pub(super) fn run_further<D: Deed>(
+        &self,
+        ask: &Ask<'_>,
+        deed: &D,
+        name: &dyn Display,
+    ) -> Option<D::Answer> {
         self.run_hit(ask, deed).or_else(|| self.run_locked(ask, deed, name))
     }
 
     /// The way without locks. `None` when the key has no slot, or one that is not to be written
     /// without them: sealed, expired, or counted in another shape.
-    #[inline]
     fn run_hit<D: Deed>(&self, ask: &Ask<'_>, deed: &D) -> Option<D::Answer> {
         let slot = self.find(ask.tag)?;
         loop {
-            let seen = slot.live_word(ask.tag, ask.policy.meter(), ask.now)?;
-            if let Some(answer) = run_word(slot, seen, ask, deed) {
+            let seen = slot.own_word(ask.tag, ask.policy.shape())?;
+            let step = deed.to_live(ask.policy.meter(), seen, ask.now)?;
+            if let Some(answer) = run_step::<A, D>(slot, seen, ask, step) {
                 return Some(answer);
             }
         }
@@ -102,7 +121,9 @@ impl<'a, A: Atomic, const G: usize> Groups<'a, A, G> {
             let owner = Owner { tag: ask.tag, policy: ask.policy, name };
             // Its old owner, if its clock lags, may charge it in between: then the seal fails, the
             // slot still counts and stays.
-            let seen = self.reclaimable(slot, ask.now);
+            // A word that equals the old owner's would be charged by who has seen that one.
+            let free = slot.tag.load(Ordering::Relaxed) == FREE;
+            let seen = self.reclaimable(slot, ask.now).filter(|seen| *seen != next || free);
             if seen.is_some_and(|seen| slot.take(seen, &owner, next)) {
                 self.heap.touched.insert(index / BLOCK_SLOTS);
                 if D::COUNTS {
@@ -144,7 +165,7 @@ impl<'a, A: Atomic, const G: usize> Groups<'a, A, G> {
             return;
         };
         let meter = ask.policy.meter();
-        while let Some(seen) = slot.live_word(ask.tag, meter, ask.now) {
+        while let Some(seen) = slot.live_word(ask.tag, ask.policy, ask.now) {
             let next = meter.refund(seen, charged_at, ask.now, cost);
             if next.is_none_or(|next| slot.swap(seen, next)) {
                 return;
@@ -156,11 +177,11 @@ impl<'a, A: Atomic, const G: usize> Groups<'a, A, G> {
         let (meter, now) = (ask.policy.meter(), ask.now);
         let untouched = || meter.peek(meter.fresh(now), now);
         let slot = self.find(ask.tag);
-        if let Some(word) = slot.and_then(|slot| slot.live_word(ask.tag, meter, now)) {
+        if let Some(word) = slot.and_then(|slot| slot.live_word(ask.tag, ask.policy, now)) {
             return meter.peek(word, now);
         }
         match slot.and_then(Slot::copy) {
-            Some([tag, word, .., shape]) if tag == ask.tag && shape != meter.shape().0 => {
+            Some([tag, word, .., shape]) if tag == ask.tag && shape != ask.policy.shape().0 => {
                 meter.peek(meter.carry(Shape(shape), Word(word), now), now)
             }
             _ => untouched(),
@@ -177,7 +198,7 @@ impl<'a, A: Atomic, const G: usize> Groups<'a, A, G> {
         let meter = ask.policy.meter();
         let owner = Owner { tag: ask.tag, policy: ask.policy, name: None };
         loop {
-            // Acquire as in `live_word`; the shape changes under the lock.
+            // Acquire as in `own_word`; the shape changes under the lock.
             let seen = Word(slot.word.load(Ordering::Acquire));
             if Shape(slot.shape.load(Ordering::Relaxed)).dies_with_process() {
                 return false;
@@ -198,11 +219,25 @@ impl<'a, A: Atomic, const G: usize> Groups<'a, A, G> {
     #[inline]
     pub(super) fn find(&self, tag: u64) -> Option<&'a Slot<A>> {
         debug_assert_ne!(tag, FREE);
+        self.find_first(tag).or_else(|| self.find_further(tag))
+    }
+
+    /// The key's slot, if it is in the first place of either group, where most stand.
+    #[inline]
+    fn find_first(&self, tag: u64) -> Option<&'a Slot<A>> {
+        let [first, second] = self.candidates(tag);
+        let at = |group| &self.group(group)[probe_start(tag) % G];
+        // Acquire: the first of `own_word`'s conditions, here already.
+        let mine = |slot: &&Slot<A>| slot.tag.load(Ordering::Acquire) == tag;
+        Some(at(first)).filter(mine).or_else(|| Some(at(second)).filter(mine))
+    }
+
+    #[inline(never)]
+    fn find_further(&self, tag: u64) -> Option<&'a Slot<A>> {
         let [first, second] = self.candidates(tag).map(|group| self.group(group));
-        let start = probe_start(tag);
-        (0..G).find_map(|step| {
-            let at = (start + step) % G;
-            // Acquire: the first of `live_word`'s conditions, here already.
+        (1..G).find_map(|step| {
+            let at = (probe_start(tag) + step) % G;
+            // Acquire as above.
             let mine = |slot: &&Slot<A>| slot.tag.load(Ordering::Acquire) == tag;
             Some(&first[at]).filter(mine).or_else(|| Some(&second[at]).filter(mine))
         })
@@ -244,7 +279,18 @@ fn run_word<A: Atomic, D: Deed>(
     ask: &Ask<'_>,
     deed: &D,
 ) -> Option<D::Answer> {
-    let (admitted, answer) = match deed.to(ask.policy.meter(), seen, ask.now) {
+    run_step::<A, D>(slot, seen, ask, deed.to(ask.policy.meter(), seen, ask.now))
+}
+
+/// Writes what was decided on `seen`; `None` when another came first.
+#[inline]
+fn run_step<A: Atomic, D: Deed>(
+    slot: &Slot<A>,
+    seen: Word,
+    ask: &Ask<'_>,
+    step: Step<D::Answer>,
+) -> Option<D::Answer> {
+    let (admitted, answer) = match step {
         Step::Write(next, _) if !slot.swap(seen, next) => return None,
         Step::Write(_, answer) => (true, answer),
         Step::Keep(answer) => (false, answer),
@@ -258,10 +304,10 @@ fn run_word<A: Atomic, D: Deed>(
 /// Writes the key's own slot, whatever its state. Under the lock, so the tag stays.
 fn run_found<A: Atomic, D: Deed>(slot: &Slot<A>, ask: &Ask<'_>, deed: &D) -> D::Answer {
     loop {
-        // Acquire as in `live_word`; the lock already orders this after the last change of hands.
+        // Acquire as in `own_word`; the lock already orders this after the last change of hands.
         let seen = Word(slot.word.load(Ordering::Acquire));
         let shape = Shape(slot.shape.load(Ordering::Relaxed));
-        let done = if seen != Word::SEALED && shape == ask.policy.meter().shape() {
+        let done = if seen != Word::SEALED && shape == ask.policy.shape() {
             run_word(slot, seen, ask, deed)
         } else {
             run_reshaped(slot, seen, shape, ask, deed)

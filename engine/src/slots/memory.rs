@@ -4,11 +4,15 @@ use std::fs::File;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex};
 
-use memmap2::{MmapMut, MmapRaw, UncheckedAdvice};
+use memmap2::{Advice, MmapMut, MmapRaw, UncheckedAdvice};
 
 use super::groups::GROUP_SLOTS;
 use super::name::{NAME_BYTES, Name};
 use super::slot::{SLOT_BYTES, Slot};
+
+/// Tables from this size on ask for huge pages: a random slot of theirs would miss the TLB as well
+/// as the cache. Smaller ones would only take more memory.
+const HUGE_BYTES_MIN: usize = 64 << 20;
 
 /// What a table of so many slots takes: the slots, then their names. `None` beyond memory.
 pub(crate) fn table_bytes(slots: usize) -> Option<usize> {
@@ -68,6 +72,10 @@ impl Memory {
         let first = mapping.map.as_mut_ptr().wrapping_add(offset);
         assert!(first.addr().is_multiple_of(SLOT_BYTES), "slots are aligned");
         let names = first.wrapping_add(slots * SLOT_BYTES);
+        if end.is_some_and(|end| end - offset >= HUGE_BYTES_MIN) {
+            // Advice that is not taken, as by most tmpfs, costs time and nothing else.
+            let _ = mapping.map.advise(Advice::HugePage);
+        }
         let at = |place: *mut u8| NonNull::new(place).expect("a map is somewhere");
         Self { slots: at(first).cast(), names: at(names).cast(), mapping }
     }

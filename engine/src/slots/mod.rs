@@ -21,7 +21,7 @@
 //! - no clock: the caller brings the time, and a caller whose time lags never resets a count.
 
 use weir_protocol::limit::ban::Ladder;
-use weir_protocol::limit::meter::Meter;
+use weir_protocol::limit::meter::{Meter, Shape};
 
 mod bans;
 mod clock;
@@ -77,6 +77,7 @@ impl SubjectHash {
     /// Names the counter that a limit keeps for this subject. A bijection for each limit, so that
     /// its subjects stay apart; the subject's bits are random to everybody outside, so that cheap
     /// mixing is enough to keep limits apart.
+    #[inline]
     const fn tag(self, seed: u64) -> u64 {
         // An odd factor permutes the 64-bit numbers and carries low bits up; the shift brings the
         // mixed half back down. The factor is 2^64 divided by the golden ratio (Knuth, volume 3,
@@ -91,6 +92,8 @@ impl SubjectHash {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     meter: Meter,
+    /// The meter's.
+    shape: Shape,
     /// Hash of the limit's name: tells its counters from another limit's of the same subject.
     seed: u64,
     /// Hash of the limit's name and its rate: tells slots of one revision from another's.
@@ -102,10 +105,11 @@ impl Policy {
     /// The policy of the limit called `limit_name`, with this rate. Equal arguments make equal
     /// policies in every process.
     pub fn new(limit_name: &str, meter: Meter) -> Self {
-        let rate = [meter.limit().to_le_bytes(), meter.shape().0.to_le_bytes()];
+        let shape = meter.shape();
+        let rate = [meter.limit().to_le_bytes(), shape.0.to_le_bytes()];
         let seed = table::hash_parts([0; 16], &[limit_name.as_bytes()]);
         let id = table::hash_parts([0; 16], &[limit_name.as_bytes(), &rate[0], &rate[1]]);
-        Self { meter, seed, id, ladder: None }
+        Self { meter, shape, seed, id, ladder: None }
     }
 
     /// The same, banning by `ladder` who does not wait when refused.
@@ -123,7 +127,13 @@ impl Policy {
         &self.meter
     }
 
+    #[inline]
+    pub const fn shape(&self) -> Shape {
+        self.shape
+    }
+
     /// What tells a subject's counter under the limit from all others: [`Entry::tag`].
+    #[inline]
     pub const fn tag(&self, subject: SubjectHash) -> u64 {
         subject.tag(self.seed)
     }

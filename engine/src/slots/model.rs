@@ -16,6 +16,8 @@ use super::slot::Slot;
 use super::sync::Atomic;
 use super::{Charge, Policy};
 
+mod expired;
+
 const SECOND: u64 = 1_000_000_000;
 const OLD: u64 = 1;
 const NEW: u64 = 2;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use weir_protocol::limit::meter::{Meter, Moment, Shape, Word};
+use weir_protocol::limit::meter::{Moment, Shape, Word};
 
 use super::Policy;
 use super::name::{Name, NameText};
@@ -60,14 +60,26 @@ impl<A: Atomic> Slot<A> {
         [tag, word, ban, strikes, admitted, refused, policy, shape]
     }
 
-    /// The count of the key that holds `tag`, if it can be read in the meter's shape and is neither
+    /// The count of the key that holds `tag`, if it can be read in the policy's shape and is neither
     /// sealed nor expired.
+    pub(super) fn live_word(&self, tag: u64, policy: &Policy, now: Moment) -> Option<Word> {
+        let word = self.own_word(tag, policy.shape())?;
+        (!policy.meter().is_expired(word, now)).then_some(word)
+    }
+
+    /// The same, expired or not.
     #[inline]
-    pub(super) fn live_word(&self, tag: u64, meter: &Meter, now: Moment) -> Option<Word> {
-        let shape = meter.shape().0;
-        // Acquire pairs with the release stores of tag and shape in `publish`: who sees them sees
-        // the seal that came before, so the word below is not an earlier owner's.
-        if self.tag.load(Ordering::Acquire) != tag || self.shape.load(Ordering::Acquire) != shape {
+    pub(super) fn own_word(&self, tag: u64, shape: Shape) -> Option<Word> {
+        // Acquire pairs with the release store of the tag in `publish`: who sees it sees the seal
+        // that came before, so the word below is not an earlier owner's.
+        (self.tag.load(Ordering::Acquire) == tag).then(|| self.found_word(tag, shape)).flatten()
+    }
+
+    /// The same for who has just loaded the tag, acquiring.
+    #[inline]
+    pub(super) fn found_word(&self, tag: u64, Shape(shape): Shape) -> Option<Word> {
+        // Acquire pairs with the release store in `publish`, as for the tag.
+        if self.shape.load(Ordering::Acquire) != shape {
             return None;
         }
         // Acquire pairs with the release that ends `publish` (later charges are read-modify-writes
@@ -76,7 +88,7 @@ impl<A: Atomic> Slot<A> {
         // Relaxed suffices: the acquire above keeps these two behind it.
         let same =
             self.tag.load(Ordering::Relaxed) == tag && self.shape.load(Ordering::Relaxed) == shape;
-        (same && word != Word::SEALED && !meter.is_expired(word, now)).then_some(word)
+        (same && word != Word::SEALED).then_some(word)
     }
 
     /// Replaces `seen` by `next`; false when the word is no longer `seen`.
@@ -91,7 +103,7 @@ impl<A: Atomic> Slot<A> {
     /// The slot's word, if the slot may be given to another key. Only a holder of the group's lock
     /// may ask: to it a sealed word is nobody's change in progress, but debris.
     pub(super) fn reclaimable(&self, now: Moment) -> Option<Word> {
-        // Acquire as in `live_word`; relaxed for tag and shape: they change under the lock, which
+        // Acquire as in `own_word`; relaxed for tag and shape: they change under the lock, which
         // this thread holds.
         let word = Word(self.word.load(Ordering::Acquire));
         let expired = || Shape(self.shape.load(Ordering::Relaxed)).is_expired(word, now);
@@ -126,9 +138,9 @@ impl<A: Atomic> Slot<A> {
     fn publish(&self, owner: &Owner<'_, A>, next: Word) {
         // Release as in `forget`.
         self.policy.store(owner.policy.id(), Ordering::Release);
-        // Release pairs with the first loads in `live_word`: the seal is seen with them.
+        // Release pairs with the first loads in `own_word`: the seal is seen with them.
         self.tag.store(owner.tag, Ordering::Release);
-        self.shape.store(owner.policy.meter().shape().0, Ordering::Release);
+        self.shape.store(owner.policy.shape().0, Ordering::Release);
         // Release pairs with the load of the word there: tag and shape are seen with it.
         self.word.store(next.0, Ordering::Release);
     }
@@ -158,7 +170,7 @@ impl<A: Atomic> Slot<A> {
     }
 
     fn copy_at_once(&self) -> Option<[u64; 8]> {
-        // Acquire as in `live_word`. A field of a later owner brings the seal with it, so that the
+        // Acquire as in `own_word`. A field of a later owner brings the seal with it, so that the
         // word, which is read after it, is sealed, or that owner's: then its tag is seen below.
         let tag = self.tag.load(Ordering::Acquire);
         let shape = self.shape.load(Ordering::Acquire);

@@ -107,7 +107,7 @@ impl SlotTable {
     }
 
     /// Charges `cost` units to a subject, or says when to come back. Lock-free when it has a slot
-    /// that still counts.
+    /// that still counts, or whose words never come again.
     pub fn charge(
         &self,
         subject: SubjectHash,
@@ -116,10 +116,42 @@ impl SlotTable {
         cost: u64,
         name: &dyn Display,
     ) -> Charge {
-        let ask = self.ask(subject, policy, now);
-        let charge = self.groups().run(&ask, &Admit(cost), name).unwrap_or_else(|| self.full());
-        if let (Charge::Refused { retry_after_ns, .. }, Some(ladder)) = (charge, policy.ladder()) {
-            self.strike(&ask, ladder, retry_after_ns);
+        self.charge_at(subject, policy, self.moment(now), cost, name)
+    }
+
+    /// The same for who has the [`moment`](Self::moment) at hand.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the answer would go through memory otherwise")]
+    pub fn charge_at(
+        &self,
+        subject: SubjectHash,
+        policy: &Policy,
+        now: Moment,
+        cost: u64,
+        name: &dyn Display,
+    ) -> Charge {
+        let ask = Ask { tag: policy.tag(subject), policy, now };
+        match self.groups().run_first(&ask, &Admit(cost)) {
+            Some(admitted @ Charge::Admitted { .. }) => admitted,
+            refused => self.charge_further(&ask, refused, cost, name),
+        }
+    }
+
+    /// What is left to do when the first look did not admit.
+    #[inline(never)]
+    fn charge_further(
+        &self,
+        ask: &Ask<'_>,
+        first: Option<Charge>,
+        cost: u64,
+        name: &dyn Display,
+    ) -> Charge {
+        let charge = first.or_else(|| self.groups().run_further(ask, &Admit(cost), name));
+        let charge = charge.unwrap_or_else(|| self.full());
+        if let (Charge::Refused { retry_after_ns, .. }, Some(ladder)) =
+            (charge, ask.policy.ladder())
+        {
+            self.strike(ask, ladder, retry_after_ns);
         }
         charge
     }

@@ -129,9 +129,25 @@ impl Meter {
         }
     }
 
-    /// Asks for `cost` units of a counter whose word was written in another shape: what still
-    /// counts there is carried over, or a caller whom two limits share a counter for could empty it
-    /// by using the other. Until something is admitted the old shape stands.
+    /// The same for who holds no lock over the counter. `None`: the word counts nothing, so another
+    /// key may get the counter and come to an equal one. Times and numbered changes never recur.
+    #[inline]
+    pub fn charge_live(&self, word: Word, now: Moment, cost: u64) -> Option<Outcome> {
+        match self {
+            Self::Window(window) => window::charge_live(word, window, now.table_ns, cost),
+            _ => self.charge_live_otherwise(word, now, cost),
+        }
+    }
+
+    #[inline(never)]
+    fn charge_live_otherwise(&self, word: Word, now: Moment, cost: u64) -> Option<Outcome> {
+        let unique = matches!(self, Self::Bucket(_) | Self::InFlight(_));
+        (unique || !self.is_expired(word, now)).then(|| self.charge(word, now, cost))
+    }
+
+    /// Asks for `cost` units of a counter whose word was written in another shape: what still counts
+    /// there is carried over, or who has two limits could empty a counter by using the other one.
+    /// Until something is admitted the old shape stands.
     pub fn charge_carried(&self, shape: Shape, word: Word, now: Moment, cost: u64) -> Outcome {
         let Some(old) = self.reader(shape, word) else {
             return self.charge(self.fresh(now), now, cost);
@@ -158,8 +174,7 @@ impl Meter {
         if permits || word == Word::SEALED { None } else { shape.read_with(self.limit()) }
     }
 
-    /// Counts `bytes` in any case, and says for how many nanoseconds to hold them back. Only a
-    /// bucket ever asks for that.
+    /// Counts `bytes` in any case, and says for how many nanoseconds a bucket holds them back.
     #[inline]
     pub fn throttle(&self, word: Word, now: Moment, bytes: u64) -> (Word, u64) {
         match self {
@@ -170,8 +185,8 @@ impl Meter {
         }
     }
 
-    /// Gives back `cost` units that were charged at `charged_at`, or less, never more; `None`: the
-    /// charge no longer weighs, and there is nothing to write. This is how permits are released.
+    /// Gives back `cost` units that were charged at `charged_at`, or less; `None`: the charge no
+    /// longer weighs, and there is nothing to write. This is how permits are released.
     pub fn refund(&self, word: Word, charged_at: Moment, now: Moment, cost: u64) -> Option<Word> {
         let (then_ns, now_ns) = (charged_at.table_ns, now.table_ns);
         match self {
@@ -183,8 +198,8 @@ impl Meter {
         }
     }
 
-    /// Adds `extra` units that turned out afterwards. Never refuses: the count may exceed the limit
-    /// and saturates where its bits end. Permits are no cost: theirs stay as they are.
+    /// Adds `extra` units that turned out afterwards. The count may exceed the limit and saturates
+    /// where its bits end. Permits are no cost: theirs stay as they are.
     pub fn settle(&self, word: Word, now: Moment, extra: u64) -> Word {
         match self {
             Self::Window(window) => window::settle(word, window, now.table_ns, extra),
@@ -213,8 +228,7 @@ impl Meter {
         self.holding(now, 0)
     }
 
-    /// The word of a counter to which `used` units (at most the limit is kept) were charged just
-    /// now, and nothing before.
+    /// The word of a counter to which `used` units (the limit at most) were charged, just now.
     pub fn holding(&self, now: Moment, used: u64) -> Word {
         match self {
             Self::Window(window) => {

@@ -100,7 +100,12 @@ impl Window {
 /// Compares a word's epoch with the clock's, modulo 2^24.
 #[inline]
 pub fn age(word: Word, window: &Window, now_ns: u64) -> Age {
-    let behind = (now_ns / window.window_ns).wrapping_sub(word.epoch()) & EPOCH_MASK;
+    age_at(word, now_ns / window.window_ns)
+}
+
+#[inline]
+fn age_at(word: Word, epoch: u64) -> Age {
+    let behind = epoch.wrapping_sub(word.epoch()) & EPOCH_MASK;
     let ahead = EPOCH_MASK + 1 - behind;
     match behind {
         0 => Age::Current,
@@ -118,17 +123,13 @@ pub fn is_expired(word: Word, window: &Window, now_ns: u64) -> bool {
 /// Asks for `cost` units at `now_ns`.
 #[inline]
 pub fn charge(word: Word, window: &Window, now_ns: u64, cost: u64) -> Outcome {
-    let view = View::new(word, window, now_ns);
-    let remaining = view.remaining();
-    if cost > remaining {
-        let at_ns = view.admits_at_ns(cost);
-        let retry_after_ns = if at_ns == u64::MAX { at_ns } else { at_ns.saturating_sub(now_ns) };
-        return Outcome::Refused { retry_after_ns, reset_ns: view.reset_ns(now_ns) };
-    }
-    // The estimate grows by a whole number.
-    let charged = View { current: view.current + cost, ..view };
-    let (word, reset_ns) = (charged.word(), charged.reset_ns(now_ns));
-    Outcome::Admitted { word, remaining: remaining - cost, reset_ns }
+    View::new(word, window, now_ns).charge(now_ns, cost)
+}
+
+/// The same, of a word in which something counts; `None` of one that is expired.
+#[inline]
+pub fn charge_live(word: Word, window: &Window, now_ns: u64, cost: u64) -> Option<Outcome> {
+    View::live(word, window, now_ns).map(|view| view.charge(now_ns, cost))
 }
 
 /// Gives back `cost` units charged at `charged_at_ns`: from whichever half still holds that epoch,
@@ -187,18 +188,50 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// A clock that lags judges in the word's epoch, at its very beginning: the strictest reading.
     #[inline]
     fn new(word: Word, window: &'a Window, now_ns: u64) -> Self {
+        let epoch = now_ns / window.window_ns;
+        let elapsed_ns = now_ns % window.window_ns;
+        let empty = Self { window, epoch, elapsed_ns, previous: 0, current: 0 };
+        Self::live(word, window, now_ns).unwrap_or(empty)
+    }
+
+    /// `None`: nothing in the word counts. A clock that lags judges in the word's epoch, at its
+    /// very beginning: the strictest reading.
+    #[inline]
+    fn live(word: Word, window: &'a Window, now_ns: u64) -> Option<Self> {
         assert_ne!(word, Word::SEALED, "a sealed word is not a count");
         let (epoch, elapsed_ns) = (now_ns / window.window_ns, now_ns % window.window_ns);
         let (previous, current) = (word.previous(), word.current());
-        match age(word, window, now_ns) {
-            Age::Ahead(by) => Self { window, epoch: epoch + by, elapsed_ns: 0, previous, current },
-            Age::Current => Self { window, epoch, elapsed_ns, previous, current },
-            Age::Previous => Self { window, epoch, elapsed_ns, previous: current, current: 0 },
-            Age::Expired => Self { window, epoch, elapsed_ns, previous: 0, current: 0 },
+        match age_at(word, epoch) {
+            Age::Current => Some(Self { window, epoch, elapsed_ns, previous, current }),
+            Age::Previous => {
+                Some(Self { window, epoch, elapsed_ns, previous: current, current: 0 })
+            }
+            Age::Ahead(by) => {
+                Some(Self { window, epoch: epoch + by, elapsed_ns: 0, previous, current })
+            }
+            Age::Expired => None,
         }
+    }
+
+    #[inline]
+    fn charge(&self, now_ns: u64, cost: u64) -> Outcome {
+        let remaining = self.remaining();
+        if cost > remaining {
+            return self.refusal(now_ns, cost);
+        }
+        // The estimate grows by a whole number.
+        let charged = Self { current: self.current + cost, ..*self };
+        let (word, reset_ns) = (charged.word(), charged.reset_ns(now_ns));
+        Outcome::Admitted { word, remaining: remaining - cost, reset_ns }
+    }
+
+    #[cold]
+    fn refusal(&self, now_ns: u64, cost: u64) -> Outcome {
+        let at_ns = self.admits_at_ns(cost);
+        let retry_after_ns = if at_ns == u64::MAX { at_ns } else { at_ns.saturating_sub(now_ns) };
+        Outcome::Refused { retry_after_ns, reset_ns: self.reset_ns(now_ns) }
     }
 
     const fn word(&self) -> Word {
@@ -207,6 +240,7 @@ impl<'a> View<'a> {
 
     /// The estimate, rounded up. Limit and costs are whole, so comparing the rounded value decides
     /// exactly as comparing the fraction would.
+    #[inline]
     fn used(&self) -> u64 {
         if self.previous == 0 {
             return self.current;
@@ -216,14 +250,18 @@ impl<'a> View<'a> {
         // Windows of up to five hours never take the slow division.
         let faded = match self.previous.checked_mul(left_ns) {
             Some(product) => product.div_ceil(whole),
-            None => {
-                let product = u128::from(self.previous) * u128::from(left_ns);
-                narrow(product.div_ceil(u128::from(whole)))
-            }
+            None => self.faded_slowly(left_ns),
         };
         faded + self.current
     }
 
+    #[cold]
+    fn faded_slowly(&self, left_ns: u64) -> u64 {
+        let product = u128::from(self.previous) * u128::from(left_ns);
+        narrow(product.div_ceil(u128::from(self.window.window_ns)))
+    }
+
+    #[inline]
     fn remaining(&self) -> u64 {
         u64::from(self.window.limit).saturating_sub(self.used())
     }
@@ -255,6 +293,7 @@ impl<'a> View<'a> {
     }
 
     /// Time until the estimate is nought: two epochs after the last charge.
+    #[inline]
     fn reset_ns(&self, now_ns: u64) -> u64 {
         let at_ns = match (self.previous, self.current) {
             (0, 0) => now_ns,
