@@ -44,16 +44,23 @@ pub fn applies<'a, 's: 'a>(
     facts: &'a Facts<'_>,
     phase: Phase,
 ) -> impl Iterator<Item = (usize, Result<Applied<'s>, Exempt<'s>>)> + use<'a, 's> {
-    let limits = &snapshot.route_limits[facts.route];
-    let indices = match phase {
-        Phase::Everybody => &limits.everybody,
-        Phase::Anonymous => &limits.anonymous,
-        Phase::Others => &limits.others,
-    };
+    let indices = named(snapshot, facts.route, phase);
     indices.iter().map(move |&index| (index, apply(snapshot, hasher, facts, index)))
 }
 
+/// Indices of the limits that a route names for a phase, in its order.
 #[inline]
+pub(super) fn named(snapshot: &Snapshot, route: usize, phase: Phase) -> &[usize] {
+    let limits = &snapshot.route_limits[route];
+    match phase {
+        Phase::Everybody => &limits.everybody,
+        Phase::Anonymous => &limits.anonymous,
+        Phase::Others => &limits.others,
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a call would cost as much as what is in it")]
 pub(super) fn apply<'s>(
     snapshot: &'s Snapshot,
     hasher: &Hasher<'_>,
@@ -61,8 +68,12 @@ pub(super) fn apply<'s>(
     index: usize,
 ) -> Result<Applied<'s>, Exempt<'s>> {
     let limit = &snapshot.limits[index];
-    let subject = hasher.subject(&limit.key, index, facts);
-    let (subject, own) = subject.map_err(Exempt::Missing)?;
+    let (subject, own) = match &*limit.key {
+        [part] if !limit.has_overrides() => {
+            (hasher.part(part, facts).ok_or(Exempt::Missing(part))?, None)
+        }
+        key => hasher.subject(key, index, facts).map_err(Exempt::Missing)?,
+    };
     let quota = match own {
         Some(own) => limit.overriding(own),
         None => limit.quota(facts.tier),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::applies::apply;
 use super::subject::NoFields;
-use super::{Admission, Caller, Facts, Hasher, Refusal, Subjects};
+use super::{AddressMemo, Admission, Caller, Facts, Hasher, Refusal};
 use crate::access::Listing;
 use crate::runtime::Instant;
 use crate::slots::SlotTable;
@@ -23,8 +23,8 @@ pub(crate) struct Banned<'s> {
 pub(crate) fn banned_address<'s>(
     snapshot: &'s Snapshot,
     table: &SlotTable,
-    subjects: &Subjects,
     address: IpAddr,
+    memo: &AddressMemo,
     now: Instant,
 ) -> Option<Banned<'s>> {
     let limits = &snapshot.ban_limits.addresses;
@@ -39,7 +39,14 @@ pub(crate) fn banned_address<'s>(
     let caller = &Caller::Anonymous;
     let facts =
         Facts { route: 0, address, caller, tier: None, certificate: None, fields: &NoFields };
-    banned(snapshot, table, limits, &facts, &Hasher::new(table, subjects), now)
+    banned(
+        snapshot,
+        table,
+        limits,
+        &facts,
+        &Hasher::new(table, snapshot.subjects(table), memo),
+        now,
+    )
 }
 
 /// The ban of a known caller's key or user.
@@ -72,8 +79,13 @@ fn banned<'s>(
 impl<'s> Admission<'s> {
     /// Refuses an address that a limit has banned.
     #[inline]
-    pub fn check_banned_address(&self, address: IpAddr, now: Instant) -> Result<(), Refusal<'s>> {
-        let banned = banned_address(self.snapshot, self.table, self.subjects, address, now);
+    pub fn check_banned_address(
+        &self,
+        address: IpAddr,
+        memo: &AddressMemo,
+        now: Instant,
+    ) -> Result<(), Refusal<'s>> {
+        let banned = banned_address(self.snapshot, self.table, address, memo, now);
         banned.map_or(Ok(()), |banned| self.refuse_banned(&banned))
     }
 

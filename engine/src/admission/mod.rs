@@ -9,6 +9,7 @@
 mod access;
 mod applies;
 mod bans;
+mod charging;
 mod identity;
 mod name;
 mod pacer;
@@ -28,15 +29,15 @@ pub use applies::{Applied, Exempt, Phase, applies};
 pub use identity::Caller;
 pub use name::SubjectName;
 pub use pacer::Pacer;
-pub use subject::{Facts, Fields, Hasher, Subjects};
+pub use subject::{AddressMemo, Facts, Fields, Hasher, Subjects};
 pub use tab::{Lease, Tab};
 
 use crate::access::BlockSet;
-use crate::config::{Auth, LIMITS_PER_ROUTE_MAX, OnFull, RouteConfig};
+use crate::config::{Auth, LIMITS_PER_ROUTE_MAX, RouteConfig};
 use crate::metrics::{LimitCounts, ShardMetrics};
 use crate::runtime::{Instant, UnixNanos};
-use crate::slots::{Charge, SlotTable};
-use crate::snapshot::{Charges, Limit, Snapshot};
+use crate::slots::SlotTable;
+use crate::snapshot::Snapshot;
 pub(crate) use access::{check_blocked, check_list};
 pub(crate) use bans::{Banned, banned_address, banned_caller};
 pub(crate) use identity::address_key;
@@ -100,6 +101,8 @@ pub struct Request<'r, 'b> {
     /// Index into the configuration's routes.
     pub route: usize,
     pub address: IpAddr,
+    /// The connection's.
+    pub addresses: &'r AddressMemo,
     /// Whom an operator has blocked; `None` is nobody.
     pub blocks: Option<&'r BlockSet>,
     /// SHA-256 of the client's certificate.
@@ -159,7 +162,7 @@ impl<'s> Admission<'s> {
         let route = &self.snapshot.config.routes[request.route];
         check_list(route.access.as_deref(), request.address, self.metrics)?;
         decision.tab.open(request.now, route.cost);
-        let hasher = Hasher::new(self.table, self.subjects);
+        let hasher = Hasher::new(self.table, self.subjects, request.addresses);
         let facts = request.facts(&Caller::Anonymous, None);
         self.charge_all(Phase::Everybody, &facts, &hasher, decision)?;
         self.charge_all(Phase::Anonymous, &facts, &hasher, decision)
@@ -173,7 +176,7 @@ impl<'s> Admission<'s> {
         let route = &self.snapshot.config.routes[request.route];
         check_list(route.access.as_deref(), request.address, self.metrics)?;
         decision.tab.open(request.now, route.cost);
-        let hasher = Hasher::new(self.table, self.subjects);
+        let hasher = Hasher::new(self.table, self.subjects, request.addresses);
         let unknown = request.facts(&Caller::Anonymous, None);
         self.charge_all(Phase::Everybody, &unknown, &hasher, decision)?;
         let presented = presented(request.head, route.auth);
@@ -240,89 +243,6 @@ impl<'s> Admission<'s> {
             Some(_) => Err(Refusal::WrongTier),
             None => Err(self.unauthenticated(Auth::Any, None)),
         }
-    }
-
-    /// Charges the limits of one phase, in their order, until one refuses.
-    fn charge_all(
-        &self,
-        phase: Phase,
-        facts: &Facts<'_>,
-        hasher: &Hasher<'_>,
-        decision: &mut Decision<'s>,
-    ) -> Result<(), Refusal<'s>> {
-        for (_, applied) in applies(self.snapshot, hasher, facts, phase) {
-            let Ok(applied) = applied else { continue };
-            let key = &applied.limit.key;
-            let name = SubjectName { key, facts, snapshot: self.snapshot, hasher };
-            if self.charge(&applied, &name, decision)? {
-                decision.tab.note(&applied, phase != Phase::Others);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the limit was charged; an error refuses the request.
-    fn charge(
-        &self,
-        applied: &Applied<'s>,
-        name: &SubjectName<'_>,
-        decision: &mut Decision<'s>,
-    ) -> Result<bool, Refusal<'s>> {
-        let Applied { limit, quota, subject, .. } = *applied;
-        let counts = &self.counts[applied.index];
-        if limit.charges == Charges::Pace {
-            return Ok(true);
-        }
-        let (now, cost) = decision.tab.advance(limit.charges);
-        let (remaining, reset_ns, retry_after_ns) =
-            match self.table.charge(subject, &quota.policy, now, cost, name) {
-                Charge::Admitted { remaining, reset_ns } => (remaining, reset_ns, None),
-                Charge::Refused { retry_after_ns, reset_ns } => (0, reset_ns, Some(retry_after_ns)),
-                Charge::TableFull => return self.table_full(limit, counts),
-            };
-        if limit.dry_run {
-            return Ok(self.tell_dry(limit, counts, retry_after_ns.is_none(), decision));
-        }
-        if self.snapshot.config.http.rate_limit_fields {
-            // More than can be reported are still charged.
-            let _ = decision.standings.try_push(quota.standing(limit, remaining, reset_ns));
-        }
-        match retry_after_ns {
-            None => {
-                counts.admitted.increment();
-                Ok(true)
-            }
-            Some(retry_after_ns) => {
-                counts.refused.increment();
-                Err(limit.refusal(retry_after_ns))
-            }
-        }
-    }
-
-    #[cold]
-    fn table_full(&self, limit: &'s Limit, counts: &LimitCounts) -> Result<bool, Refusal<'s>> {
-        counts.table_full.increment();
-        match limit.on_full {
-            OnFull::Refuse if !limit.dry_run => Err(Refusal::TableFull { limit: &limit.name }),
-            OnFull::Refuse | OnFull::Admit => Ok(false),
-        }
-    }
-
-    /// Whether a limit in dry run has admitted, and so was charged.
-    fn tell_dry(
-        &self,
-        limit: &'s Limit,
-        counts: &LimitCounts,
-        admitted: bool,
-        decision: &mut Decision<'s>,
-    ) -> bool {
-        if admitted {
-            counts.admitted.increment();
-        } else {
-            counts.would_refuse.increment();
-            decision.would_refuse.get_or_insert(&limit.name);
-        }
-        admitted
     }
 }
 

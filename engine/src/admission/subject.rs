@@ -67,10 +67,28 @@ pub struct Facts<'f> {
 pub struct Hasher<'h> {
     table: &'h SlotTable,
     subjects: &'h Subjects,
-    address: Cell<Option<SubjectHash>>,
+    address: &'h AddressMemo,
     /// Of a token's subject.
     user: Cell<Option<SubjectHash>>,
     certificate: Cell<Option<SubjectHash>>,
+}
+
+/// The last address that was hashed, so that a connection's is hashed once. For one table only.
+#[derive(Debug, Default)]
+pub struct AddressMemo(Cell<Option<(IpAddr, SubjectHash)>>);
+
+impl AddressMemo {
+    #[inline]
+    fn hash(&self, table: &SlotTable, address: IpAddr) -> SubjectHash {
+        match self.0.get() {
+            Some((last, hash)) if last == address => hash,
+            _ => {
+                let hash = address_hash(table, address);
+                self.0.set(Some((address, hash)));
+                hash
+            }
+        }
+    }
 }
 
 impl Subjects {
@@ -158,14 +176,13 @@ impl fmt::Display for RouteName<'_> {
 }
 
 impl<'h> Hasher<'h> {
-    pub fn new(table: &'h SlotTable, subjects: &'h Subjects) -> Self {
+    pub fn new(table: &'h SlotTable, subjects: &'h Subjects, address: &'h AddressMemo) -> Self {
         let none = || Cell::new(None);
-        Self { table, subjects, address: none(), user: none(), certificate: none() }
+        Self { table, subjects, address, user: none(), certificate: none() }
     }
 
     /// Whom a limit by `key` counts, and the index of the allowance that the caller has of its own
     /// with the limit of index `limit`. The error is the part that the request lacks.
-    #[inline]
     pub(super) fn subject<'k>(
         &self,
         key: &'k [LimitKey],
@@ -186,6 +203,7 @@ impl<'h> Hasher<'h> {
         subject.map(|subject| (subject, own)).ok_or(&LimitKey::Address)
     }
 
+    #[inline]
     pub(super) fn part(&self, part: &LimitKey, facts: &Facts<'_>) -> Option<SubjectHash> {
         match part {
             LimitKey::Address => Some(self.address(facts)),
@@ -209,10 +227,11 @@ impl<'h> Hasher<'h> {
     }
 
     fn address(&self, facts: &Facts<'_>) -> SubjectHash {
-        remember(&self.address, || address_hash(self.table, facts.address))
+        self.address.hash(self.table, facts.address)
     }
 
     /// The address, where there is no user.
+    #[inline]
     fn user(&self, facts: &Facts<'_>) -> SubjectHash {
         match facts.caller {
             Caller::Key(index) => self.subjects.keys[*index].user,

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
+use weir_protocol::limit::meter::Moment;
 
 use super::applies::Applied;
 use crate::config::LIMITS_PER_ROUTE_MAX;
@@ -22,8 +23,12 @@ pub struct Tab<'s> {
     entries: ArrayVec<Entry<'s>, LIMITS_PER_ROUTE_MAX>,
     /// When everything was charged.
     at: Instant,
+    /// The same for the table, once a limit is charged.
+    moment: Option<Moment>,
     /// What the route costs.
     cost: u64,
+    /// A bit for each kind of charges that is or was among the entries.
+    kinds: u8,
     tenure: Tenure,
 }
 
@@ -49,7 +54,8 @@ pub struct Lease {
 impl<'s> Tab<'s> {
     pub(super) fn new(table: &'s SlotTable) -> Self {
         let entries = ArrayVec::new_const();
-        Self { table, entries, at: Instant::NEVER, cost: 1, tenure: table.tenure() }
+        let (at, moment, tenure) = (Instant::NEVER, None, table.tenure());
+        Self { table, entries, at, moment, cost: 1, kinds: 0, tenure }
     }
 
     /// A request of this time that costs so much.
@@ -57,13 +63,21 @@ impl<'s> Tab<'s> {
         (self.at, self.cost) = (at, cost);
     }
 
-    /// When a limit is charged, and how much, before the request goes on.
-    pub(super) const fn advance(&self, charges: Charges) -> (Instant, u64) {
-        (self.at, charges.advance(self.cost))
+    /// When the request's limits are charged.
+    #[inline]
+    pub(super) fn moment(&mut self) -> Moment {
+        *self.moment.get_or_insert_with(|| self.table.moment(self.at))
+    }
+
+    /// How much a limit is charged before the request goes on.
+    pub(super) const fn advance(&self, charges: Charges) -> u64 {
+        charges.advance(self.cost)
     }
 
     /// Notes a limit that was charged its advance.
+    #[inline]
     pub(super) fn note(&mut self, applied: &Applied<'s>, stays: bool) {
+        self.kinds |= bit(applied.limit.charges);
         let entry = Entry {
             index: applied.index,
             charges: applied.limit.charges,
@@ -91,6 +105,12 @@ impl<'s> Tab<'s> {
         });
     }
 
+    /// Whether there may be charges of this kind.
+    #[inline]
+    const fn has(&self, charges: Charges) -> bool {
+        self.kinds & bit(charges) != 0
+    }
+
     /// The backend says what the request did cost.
     pub fn settle_cost(&self, reported: u64, now: Instant) {
         for entry in self.entries.iter().filter(|entry| entry.charges == Charges::Cost) {
@@ -105,7 +125,14 @@ impl<'s> Tab<'s> {
     }
 
     /// How many bytes the request and its answer had, heads and bodies.
+    #[inline]
     pub fn settle_bytes(&self, bytes: u64, now: Instant) {
+        if self.has(Charges::Bytes) {
+            self.settle_moved(bytes, now);
+        }
+    }
+
+    fn settle_moved(&self, bytes: u64, now: Instant) {
         for entry in self.entries.iter().filter(|entry| entry.charges == Charges::Bytes) {
             let extra = bytes.saturating_sub(1);
             self.table.settle(entry.subject, entry.policy, now, extra, UNNAMED);
@@ -118,8 +145,15 @@ impl<'s> Tab<'s> {
         paced.map(|entry| (entry.index, entry.subject, entry.policy))
     }
 
-    pub fn is_paced(&self) -> bool {
-        self.entries.iter().any(|entry| entry.charges == Charges::Pace)
+    #[inline]
+    pub const fn is_paced(&self) -> bool {
+        self.has(Charges::Pace)
+    }
+
+    fn release(&self) {
+        for entry in self.entries.iter().filter(|entry| entry.charges == Charges::Permit) {
+            self.table.release(entry.subject, entry.policy, self.at, 1, self.tenure);
+        }
     }
 
     /// Hands on what a tunnel still holds; `None` if that is nothing. `table` is the one that was
@@ -140,11 +174,16 @@ impl<'s> Tab<'s> {
 }
 
 impl Drop for Tab<'_> {
+    #[inline]
     fn drop(&mut self) {
-        for entry in self.entries.iter().filter(|entry| entry.charges == Charges::Permit) {
-            self.table.release(entry.subject, entry.policy, self.at, 1, self.tenure);
+        if self.has(Charges::Permit) {
+            self.release();
         }
     }
+}
+
+const fn bit(charges: Charges) -> u8 {
+    1 << charges as u8
 }
 
 impl Lease {

@@ -85,13 +85,18 @@ impl Desk {
             head: &head,
             route,
             address: address.parse().expect("an address"),
+            addresses: &AddressMemo::default(),
             blocks: None,
             certificate: None,
             now,
             wall: &|| NOON,
         };
         let mut decision = Decision::new(&self.table);
-        self.admission().decide(&request, &mut decision);
+        let admission = self.admission();
+        match admission.check_banned_address(request.address, request.addresses, now) {
+            Ok(()) => admission.decide(&request, &mut decision),
+            Err(banned) => decision.refusal = Some(banned),
+        }
         decision
     }
 
@@ -125,7 +130,11 @@ impl Desk {
     }
 
     fn remaining(decision: &Decision<'_>) -> Vec<(String, u64)> {
-        decision.standings.iter().map(|s| (s.name.to_owned(), s.remaining)).collect()
+        let name = |item: &[u8]| {
+            let item = std::str::from_utf8(item).expect("ASCII");
+            item.split('"').nth(1).expect("a quoted name").to_owned()
+        };
+        decision.standings.iter().map(|s| (name(s.policy.item()), s.remaining)).collect()
     }
 }
 

@@ -12,7 +12,7 @@ use weir_protocol::jwt::Claims;
 use super::limits::Limits;
 use super::question;
 use crate::access::{AccessList, BlockSet, Blocked, Listing};
-use crate::admission::{Banned, Caller, Facts, Phase};
+use crate::admission::{AddressMemo, Banned, Caller, Facts, Phase};
 use crate::config::{Cors, RouteConfig, RouteTarget};
 use crate::proxy::{Found, find_route};
 use crate::runtime::{Instant, UnixNanos};
@@ -65,7 +65,8 @@ impl Explainer<'_> {
         let named = self.caller(question)?;
         let (steps, status) = (Vec::new(), None);
         let mut walk = Walk { explainer: self, head: &head, address, steps, status };
-        let mut limits = Limits::new(self);
+        let addresses = AddressMemo::default();
+        let mut limits = Limits::new(self, &addresses);
         // Where it ended is in the steps.
         let _ = walk.run(listener, named, &mut limits);
         limits.leave();

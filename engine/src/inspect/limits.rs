@@ -8,8 +8,8 @@ use weir_protocol::limit::meter::{Moment, Outcome};
 use super::catalogue::{allowance, describe, subject_text, word};
 use super::explain::Explainer;
 use crate::admission::{
-    Applied, Banned, Exempt, Facts, Hasher, Phase, Refusal, SubjectName, applies, banned_address,
-    banned_caller,
+    AddressMemo, Applied, Banned, Exempt, Facts, Hasher, Phase, Refusal, SubjectName, applies,
+    banned_address, banned_caller,
 };
 use crate::config::Callers;
 use crate::slots::Entry;
@@ -29,11 +29,11 @@ pub(super) struct Limits<'e> {
 }
 
 impl<'e> Limits<'e> {
-    pub(super) fn new(explainer: &'e Explainer<'e>) -> Self {
+    pub(super) fn new(explainer: &'e Explainer<'e>, addresses: &'e AddressMemo) -> Self {
         let subjects = explainer.snapshot.subjects(explainer.table);
         Self {
             explainer,
-            hasher: Hasher::new(explainer.table, subjects),
+            hasher: Hasher::new(explainer.table, subjects, addresses),
             left: Vec::new(),
             cost: 1,
             moment: explainer.table.moment(explainer.now),
@@ -45,7 +45,7 @@ impl<'e> Limits<'e> {
     /// The ban of the request's address.
     pub(super) fn address_ban(&self, address: IpAddr) -> Option<Banned<'e>> {
         let Explainer { snapshot, table, now, .. } = *self.explainer;
-        banned_address(snapshot, table, snapshot.subjects(table), address, now)
+        banned_address(snapshot, table, address, &AddressMemo::default(), now)
     }
 
     /// The ban of the caller's key or user.

@@ -226,6 +226,8 @@ impl Challenge {
 
 #[cfg(test)]
 mod tests {
+    use weir_protocol::limit::fields;
+
     use super::*;
 
     fn text(answer: &Answer<'_>, head_only: bool, standings: &[Standing<'_>]) -> String {
@@ -247,13 +249,8 @@ mod tests {
     #[test]
     fn an_exhausted_limit_says_all_the_draft_asks_for() {
         let refusal = Refusal::LimitExceeded { limit: "tier", retry_after_ns: 29_000_000_001 };
-        let standing = Standing {
-            name: "tier",
-            quota: 5,
-            window_s: Some(60),
-            reset_ns: 30_000_000_000,
-            ..Standing::default()
-        };
+        let policy = fields::Policy::new("tier", 5, fields::Unit::Requests, Some(60));
+        let standing = Standing { policy: &policy, remaining: 0, reset_ns: 30_000_000_000 };
         let text = text(&Answer::refusal(&refusal), false, &[standing]);
         assert!(text.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{text}");
         for line in [

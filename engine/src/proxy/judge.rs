@@ -96,7 +96,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
         check_list(self.snapshot.config.access.as_deref(), address, metrics)?;
         let blocked = self.shard.blocks().as_ref().and_then(|blocks| blocks.address(address));
         check_blocked(blocked, &|| self.shard.runtime.wall(), metrics)?;
-        self.admission().check_banned_address(address, self.started)
+        self.admission().check_banned_address(address, &self.connection.addresses, self.started)
     }
 
     fn admission(&self) -> Admission<'e> {
@@ -156,6 +156,7 @@ impl<'e, R: Runtime> Exchange<'e, R> {
             head: self.head,
             route,
             address: self.origin.address,
+            addresses: &self.connection.addresses,
             blocks: blocks.as_deref(),
             certificate: self.connection.stream.identity().map(|identity| &identity.digest),
             now: self.started,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::contain::contain;
 use super::lot::PARK_AFTER;
 use super::{Class, Input, Place, Service, Shard};
+use crate::admission::AddressMemo;
 use crate::metrics::Timeout;
 use crate::proxy::After;
 use crate::runtime::{Instant, Runtime, Stream, Timer, Transport};
@@ -22,6 +23,8 @@ pub struct Connection<R: Runtime> {
     pub stream: Transport<R::Stream>,
     pub timer: Timer,
     pub peer: SocketAddr,
+    /// Of its client's address, for limits.
+    pub addresses: AddressMemo,
     pub announced: Announced,
     /// Index into the configuration's listeners.
     pub listener: usize,
@@ -55,6 +58,7 @@ impl<R: Runtime> Connection<R> {
             stream: Transport::Plain(stream),
             timer: shard.timers.timer(),
             peer,
+            addresses: AddressMemo::default(),
             announced: Announced::Plain,
             listener,
             requests: 0,

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::connection::{Announced, Connection, spawn};
 use super::slab::Slab;
 use super::{Place, Service, Shard};
+use crate::admission::AddressMemo;
 use crate::runtime::{Instant, Layers, Parking, Runtime, Timer, Transport};
 
 /// How long a connection is idle before it is parked: busy ones never pay for it.
@@ -152,6 +153,7 @@ impl<R: Runtime> Lot<R> {
             timer: shard.timers.timer(),
             announced: entry.peer.announced,
             peer: entry.peer.into(),
+            addresses: AddressMemo::default(),
             listener: entry.listener as usize,
             requests: entry.requests,
             idle_since: entry.idle_since,

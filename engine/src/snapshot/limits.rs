@@ -1,7 +1,7 @@
 //! Limits as admission uses them.
 
 use weir_protocol::limit::fields::{self, Standing};
-use weir_protocol::limit::meter::MeterError;
+use weir_protocol::limit::meter::{Meter, MeterError};
 
 use super::SnapshotError;
 use crate::admission::Refusal;
@@ -55,10 +55,11 @@ enum Rates {
 }
 
 /// An allowance as the slot table and the answers want it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Quota {
     pub policy: Policy,
-    window_s: Option<u64>,
+    /// What answers say of it whoever asks.
+    said: fields::Policy,
 }
 
 /// The limits of a route by when they are charged, each in the route's order.
@@ -110,21 +111,23 @@ impl Limit {
 }
 
 impl Quota {
+    fn new(limit: &LimitConfig, charges: Charges, meter: Meter) -> Self {
+        let policy = Policy::new(&limit.name, meter);
+        let ladder = limit.ban.filter(|_| !limit.dry_run);
+        let policy = ladder.map_or(policy, |ladder| policy.with_ladder(ladder));
+        let unit = match charges {
+            Charges::Cost => fields::Unit::Requests,
+            Charges::Permit => fields::Unit::ConcurrentRequests,
+            Charges::Bytes | Charges::Pace => fields::Unit::ContentBytes,
+        };
+        let said = fields::Policy::new(&limit.name, meter.limit(), unit, meter.window_s());
+        Self { policy, said }
+    }
+
     /// What an answer says of it.
-    pub fn standing<'s>(&self, limit: &'s Limit, remaining: u64, reset_ns: u64) -> Standing<'s> {
-        let meter = self.policy.meter();
-        Standing {
-            name: &limit.name,
-            quota: meter.limit(),
-            unit: match limit.charges {
-                Charges::Cost => fields::Unit::Requests,
-                Charges::Permit => fields::Unit::ConcurrentRequests,
-                Charges::Bytes | Charges::Pace => fields::Unit::ContentBytes,
-            },
-            window_s: self.window_s,
-            remaining,
-            reset_ns,
-        }
+    #[inline]
+    pub const fn standing(&self, remaining: u64, reset_ns: u64) -> Standing<'_> {
+        Standing { policy: &self.said, remaining, reset_ns }
     }
 }
 
@@ -177,17 +180,13 @@ pub(crate) fn compile(config: &Config) -> Result<Vec<Limit>, SnapshotError> {
 }
 
 fn compile_limit(limit: &LimitConfig) -> Result<Limit, MeterError> {
-    let quota = |allowance: &Allowance| {
-        let meter = allowance.meter()?;
-        let policy = Policy::new(&limit.name, meter);
-        let ladder = limit.ban.filter(|_| !limit.dry_run);
-        let policy = ladder.map_or(policy, |ladder| policy.with_ladder(ladder));
-        Ok::<_, MeterError>(Quota { policy, window_s: meter.window_s() })
-    };
+    let charges = charges(limit);
+    let quota =
+        |allowance: &Allowance| allowance.meter().map(|meter| Quota::new(limit, charges, meter));
     Ok(Limit {
         name: limit.name.clone(),
         key: limit.key.clone().into(),
-        charges: charges(limit),
+        charges,
         dry_run: limit.dry_run,
         on_full: limit.on_full,
         callers: limit.callers,

@@ -177,7 +177,8 @@ fn what_applies_is_told_with_the_reasons() {
         certificate: None,
         fields: &Nothing,
     };
-    let hasher = Hasher::new(&desk.table, &desk.subjects);
+    let memo = AddressMemo::default();
+    let hasher = Hasher::new(&desk.table, &desk.subjects, &memo);
     let told = |phase| {
         let all = applies(&desk.snapshot, &hasher, &facts, phase);
         all.map(|(index, applied)| (index, applied.err())).collect::<Vec<_>>()

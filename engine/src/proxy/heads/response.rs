@@ -120,7 +120,12 @@ fn write_switch(out: &mut Vec<u8>, head: &ResponseHead<'_, '_>) {
 }
 
 /// A backend's own allowances are not the ones that the caller meets here.
+#[inline]
 fn is_rate_limit_field(name: &str) -> bool {
+    matches!(name.as_bytes(), [b'r' | b'R' | b'x' | b'X', ..]) && is_rate_limit_name(name)
+}
+
+fn is_rate_limit_name(name: &str) -> bool {
     let names = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
     let drafts = ["ratelimit", "ratelimit-policy"];
     names.iter().chain(&drafts).any(|known| name.eq_ignore_ascii_case(known))

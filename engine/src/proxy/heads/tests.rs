@@ -8,7 +8,7 @@ use super::*;
 use crate::config::{Config, FieldEdits};
 use crate::snapshot::Forwarding;
 use weir_protocol::http::{FieldStore, HeadLimits, Method, parse_request, parse_response};
-use weir_protocol::limit::fields::Standing;
+use weir_protocol::limit::fields::{Policy, Standing, Unit};
 
 mod policy;
 mod properties;
@@ -133,14 +133,8 @@ fn a_backends_allowances_give_way_to_the_gateways() {
     let mut store = FieldStore::new();
     let head = parse_response(response.as_bytes(), &mut store, &LIMITS, &Method::Get).unwrap();
     let plan = ResponsePlan::new(head.body, Version::Http11, true);
-    let ours = Standing {
-        name: "w",
-        quota: 5,
-        window_s: Some(60),
-        remaining: 4,
-        reset_ns: 1,
-        ..Standing::default()
-    };
+    let policy = Policy::new("w", 5, Unit::Requests, Some(60));
+    let ours = Standing { policy: &policy, remaining: 4, reset_ns: 1 };
     let written = |standings: &[Standing<'_>]| {
         let mut out = Vec::new();
         let forwarding = &forwarding("");
