@@ -29,6 +29,7 @@ mod suggest;
 mod tests;
 mod tls;
 mod upgrades;
+mod warnings;
 
 pub use fault::{Fault, Faults, Position};
 pub use forwarding::{ForwardedFields, ForwardingConfig, RequestIds, TraceContexts};

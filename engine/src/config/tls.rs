@@ -12,17 +12,16 @@ use crate::runtime::UnixNanos;
 use crate::tls::Certificate;
 
 impl Config {
-    /// What is wrong and no reason to refuse the file, a line each.
-    pub fn warnings(&self, now: UnixNanos) -> Vec<String> {
+    /// The certificates that are no longer valid.
+    pub(super) fn expired_certificates(
+        &self,
+        now: UnixNanos,
+    ) -> impl Iterator<Item = &Certificate> {
         let listeners = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         let upstreams = self.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref());
         let own = listeners.flat_map(|tls| &tls.certificates);
         own.chain(upstreams.filter_map(|tls| tls.certificate.as_ref()))
-            .filter(|certificate| certificate.expired(now))
-            .map(|certificate| {
-                format!("the certificate in {} has expired", certificate.path().display())
-            })
-            .collect()
+            .filter(move |certificate| certificate.expired(now))
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::{
     Allowance, Callers, Config, LimitConfig, LimitKey, LimitRate, OnFull, Period, Rate, Unit,
 };
 use super::right;
+use crate::runtime::UnixNanos;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -137,4 +138,45 @@ fn the_share_of_a_strict_limit_is_told() {
     assert_eq!(notes("5/1m"), [told("12/13")]);
     assert_eq!(notes("1000/1m"), [told("3/4")]);
     assert_eq!(right("").notes(), Vec::<String>::new());
+}
+
+#[test]
+fn a_limit_that_one_client_can_fill_the_table_by_is_told_of() {
+    let warnings = |limit: &str, other: &str, route: &str| {
+        let config = right(&format!(
+            "[[key]]\nname = \"ann\"\nkey = \"ann-0123456789abcdef\"\n\
+             [[limit]]\nname = \"team\"\nrate = \"9/1m\"\n{limit}\n\
+             [[limit]]\nname = \"other\"\nrate = \"9/1m\"\n{other}\n\
+             [[upstream]]\nname = \"u\"\n[[upstream.backend]]\naddress = \"127.0.0.1:1\"\n\
+             [[route]]\npath = \"/a/*\"\nupstream = \"u\"\n{route}\n"
+        ));
+        config.warnings(UnixNanos(0))
+    };
+    let (by_field, both) = ("key = \"header:X-Team\"", "limits = [\"team\", \"other\"]");
+    let address = "key = \"address\"\ncallers = \"all\"";
+    let told = warnings(by_field, address, "limits = [\"team\"]");
+    assert_eq!(told.len(), 1, "{told:?}");
+    for words in ["limit \"team\"", "values of x-team", "the route /a/*", "on_full = \"admit\""] {
+        assert!(told[0].contains(words), "{words} is not in {}", told[0]);
+    }
+    let in_part = "key = [\"user\", \"header:x-team\"]";
+    for (limit, other, route) in [
+        (in_part, address, "limits = [\"team\"]"),
+        (by_field, "key = \"key\"", both),
+        (by_field, "key = [\"address\", \"header:x\"]\non_full = \"admit\"", both),
+        (by_field, "key = \"address\"\ncallers = \"all\"\ndry_run = true", both),
+        // Whoever has a key is not counted by his address.
+        (by_field, "key = \"address\"", "limits = [\"team\", \"other\"]\nauth = \"any\""),
+    ] {
+        assert_eq!(warnings(limit, other, route).len(), 1, "{limit} {other} {route}");
+    }
+    for (limit, other, route) in [
+        (by_field, address, both),
+        (by_field, address, "limits = [\"other\"]"),
+        (by_field, "key = [\"route\", \"address\"]", both),
+        ("key = \"header:x-team\"\non_full = \"admit\"", address, "limits = [\"team\"]"),
+        ("key = \"claim:team\"", address, "limits = [\"team\"]"),
+    ] {
+        assert_eq!(warnings(limit, other, route), Vec::<String>::new(), "{limit} {other} {route}");
+    }
 }
