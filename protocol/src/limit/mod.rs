@@ -10,6 +10,7 @@ pub mod fields;
 pub mod in_flight;
 pub mod meter;
 pub mod quota;
+mod shape;
 pub mod strict;
 pub mod window;
 
