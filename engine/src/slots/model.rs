@@ -13,7 +13,7 @@ use super::deed::Admit;
 use super::groups::{Ask, Groups};
 use super::heap::Heap;
 use super::slot::Slot;
-use super::sync::Atomic;
+use super::sync::atomic;
 use super::{Charge, Policy};
 
 mod expired;
@@ -22,45 +22,7 @@ const SECOND: u64 = 1_000_000_000;
 const OLD: u64 = 1;
 const NEW: u64 = 2;
 
-impl Atomic for AtomicU64 {
-    fn new(value: u64) -> Self {
-        Self::new(value)
-    }
-
-    fn load(&self, order: Ordering) -> u64 {
-        self.load(order)
-    }
-
-    fn store(&self, value: u64, order: Ordering) {
-        self.store(value, order);
-    }
-
-    fn compare_exchange(
-        &self,
-        current: u64,
-        new: u64,
-        success: Ordering,
-        failure: Ordering,
-    ) -> Result<u64, u64> {
-        self.compare_exchange(current, new, success, failure)
-    }
-
-    fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
-        self.fetch_add(value, order)
-    }
-
-    fn fetch_or(&self, bits: u64, order: Ordering) -> u64 {
-        self.fetch_or(bits, order)
-    }
-
-    fn fetch_and(&self, bits: u64, order: Ordering) -> u64 {
-        self.fetch_and(bits, order)
-    }
-
-    fn pause(_rounds: u32) {
-        thread::yield_now();
-    }
-}
+atomic!(AtomicU64, |_| thread::yield_now());
 
 fn at(epoch: u64) -> Moment {
     Moment { table_ns: epoch * SECOND, wall_s: 0 }
